@@ -1,0 +1,88 @@
+"""Every exception that paribus raises for a reason a user can act on.
+
+ParibusError            message only, exit code 2
+├── SpecError           an experiment file says something wrong; carries every problem with its place
+├── PartError           a part cannot be found or imported
+├── StoreError          the store cannot be opened, or does not hold what was asked for
+└── MachineError        this machine lacks what the experiment asks for
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+
+class ParibusError(Exception):
+    """A mistake that the user can mend; printed without a traceback."""
+
+
+class PartError(ParibusError):
+    """A part cannot be found, imported or used where it stands."""
+
+
+class StoreError(ParibusError):
+    """The store cannot be opened, or does not hold what was asked for."""
+
+
+class MachineError(ParibusError):
+    """This machine lacks what the experiment asks for."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a file something stands; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    text: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def caret(self) -> str:
+        """The line itself with a caret under the place, or nothing when the line is unknown."""
+        if not self.text.strip():
+            return ""
+        start = 0
+        shown = self.text
+        if len(shown) > 110:  # a very long line: show what surrounds the place
+            start = max(0, self.column - 60)
+            shown = shown[start : start + 110]
+        under = "".join("\t" if letter == "\t" else " " for letter in shown[: self.column - 1 - start])
+        return f"    {shown.rstrip()}\n    {under}^"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: its place, its key as written, and what would be right."""
+
+    key: str
+    message: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        head = f"{self.place}  " if self.place else ""
+        body = f"{self.key}: {self.message}" if self.key else self.message
+        caret = self.place.caret() if self.place else ""
+        return f"{head}{body}" + (f"\n{caret}" if caret else "")
+
+
+class SpecError(ParibusError):
+    """Everything that is wrong in one or more experiment files."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        files = {problem.place.file for problem in problems if problem.place}
+        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+        where = f" in {len(files)} file{'s' if len(files) != 1 else ''}" if files else ""
+        lines = [str(problem) for problem in problems]
+        super().__init__("\n".join([*lines, f"{count}{where}; nothing was run"]))
+
+
+def suggestion(wrong: object, known: Iterable[str], *, listing: str = "Known") -> str:
+    """The end of a message about an unknown word: what may have been meant, and what there is."""
+    words = sorted(known)
+    close = get_close_matches(str(wrong), words, n=1, cutoff=0.6)
+    meant = f"; did you mean '{close[0]}'?" if close else "."
+    return f"{meant} {listing}: {', '.join(words)}" if words else ""

@@ -1,0 +1,294 @@
+"""Architecture -> torch module: embed, stack blocks, read out; one assembly for encoder-decoder, decoder and encoder.
+
+Axes: B batch, S source time, T target time, C channels, V vocabulary. Padding stands at the right end, always.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from paribus.parts.feedforward import Feedforward
+from paribus.parts.initialisation import initialise
+from paribus.parts.mixer import Memory, Mixer, State, Tokens
+from paribus.parts.norm import Norm
+from paribus.parts.position import Position
+from paribus.spec.network import Architecture, ResolvedLayer, Stack
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a network must know of its task."""
+
+    source_vocabulary: int
+    target_vocabulary: int  # number of labels where the task has labels
+    longest_source: int  # in training, with all marks
+    longest_target: int
+    labels: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a network reads; lengths are None where no sequence of the batch is padded."""
+
+    source_BS: Tensor | None
+    source_lengths_B: Tensor | None
+    inputs_BT: Tensor | None
+    input_lengths_B: Tensor | None
+
+
+class Layer(nn.Module):
+    """Mixer, cross-attention and feed-forward, each with norm, dropout and residual in the order of the placement."""
+
+    def __init__(self, spec: ResolvedLayer, *, width: int, causal: bool, max_length: int) -> None:
+        super().__init__()
+        self.mixer: Mixer = spec.mixer.build(width=width, causal=causal, max_length=max_length)
+        self.cross: Mixer | None = (
+            None if spec.cross is None else spec.cross.build(width=width, causal=False, max_length=max_length)
+        )
+        self.feedforward: Feedforward = spec.feedforward.build(width=width)
+        self.dropout = nn.Dropout(spec.dropout) if spec.dropout else nn.Identity()
+        self.residual = spec.residual
+        sublayers = ["mixer", "feedforward"] if self.cross is None else ["mixer", "cross", "feedforward"]
+        after = ("", "_after") if spec.norm_placement == "sandwich" else ("",)
+        self.norms = nn.ModuleDict(
+            {f"{name}{end}": spec.norm.build(width=width, max_length=max_length) for name in sublayers for end in after}
+        )
+        self._wrap = {"post": self._post, "pre": self._pre, "sandwich": self._sandwich}[spec.norm_placement]
+
+    def forward(self, x_BTC: Tensor, tokens: Tokens, memory: Memory | None, position: Position) -> Tensor:
+        x_BTC = self._wrap("mixer", x_BTC, tokens, lambda x: self.mixer(x, tokens, None, position))
+        cross = self.cross
+        if cross is not None:
+            x_BTC = self._wrap("cross", x_BTC, tokens, lambda x: cross(x, tokens, memory, position))
+        return self._wrap("feedforward", x_BTC, tokens, self.feedforward)
+
+    def begin(self, memory: Memory | None) -> dict[str, State]:
+        states = {"mixer": self.mixer.begin(None)}
+        return states if self.cross is None else {**states, "cross": self.cross.begin(memory)}
+
+    def step(self, x_B1C: Tensor, tokens: Tokens, states: dict[str, State], position: Position) -> Tensor:
+        x_B1C = self._wrap("mixer", x_B1C, tokens, lambda x: self.mixer.step(x, tokens, states["mixer"], position))
+        cross = self.cross
+        if cross is not None:
+            x_B1C = self._wrap("cross", x_B1C, tokens, lambda x: cross.step(x, tokens, states["cross"], position))
+        return self._wrap("feedforward", x_B1C, tokens, self.feedforward)
+
+    def _post(self, name: str, x: Tensor, tokens: Tokens, run: Callable[[Tensor], Tensor]) -> Tensor:
+        return self._norm(name, self._add(x, run(x)), tokens)
+
+    def _pre(self, name: str, x: Tensor, tokens: Tokens, run: Callable[[Tensor], Tensor]) -> Tensor:
+        return self._add(x, run(self._norm(name, x, tokens)))
+
+    def _sandwich(self, name: str, x: Tensor, tokens: Tokens, run: Callable[[Tensor], Tensor]) -> Tensor:
+        inner = run(self._norm(name, x, tokens))
+        return self._add(x, self._norm(f"{name}_after", inner, tokens))
+
+    def _add(self, x: Tensor, change: Tensor) -> Tensor:
+        change = self.dropout(change)
+        return x + change if self.residual else change
+
+    def _norm(self, name: str, x: Tensor, tokens: Tokens) -> Tensor:
+        return self.norms[name](x, tokens.mask_BT, tokens.positions_BT)  # type: ignore[no-any-return]
+
+
+class Side(nn.Module):
+    """Encoder or decoder: embeddings with positions, then the layers, named by their numbers."""
+
+    def __init__(self, spec: Stack, *, width: int, vocabulary: int, max_length: int, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.position: Position = spec.position.build(width=width, max_length=max_length)
+        self.dropout = nn.Dropout(spec.dropout) if spec.dropout else nn.Identity()
+        self.depth = len(spec.layers)
+        for index, layer in enumerate(spec.layers):
+            self.add_module(str(index), Layer(layer, width=width, causal=spec.causal, max_length=max_length))
+        self.final_norm: Norm | None = (
+            None if spec.final_norm is None else spec.final_norm.build(width=width, max_length=max_length)
+        )
+
+    @property
+    def layers(self) -> list[Layer]:
+        return [self.get_submodule(str(index)) for index in range(self.depth)]  # type: ignore[misc]
+
+    def forward(self, ids_BT: Tensor, tokens: Tokens, memory: Memory | None = None) -> Tensor:
+        x_BTC = self._embed(ids_BT, tokens)
+        for layer in self.layers:
+            x_BTC = layer(x_BTC, tokens, memory, self.position)
+        return self._finish(x_BTC, tokens)
+
+    def begin(self, memory: Memory | None) -> list[dict[str, State]]:
+        return [layer.begin(memory) for layer in self.layers]
+
+    def step(self, ids_B: Tensor, place: int, states: list[dict[str, State]]) -> Tensor:
+        """The output (B,C) for one more token, which stands at `place`."""
+        ids_B1 = ids_B.unsqueeze(1)
+        tokens = Tokens(None, torch.full((1, 1), place, device=ids_B.device))
+        x_B1C = self._embed(ids_B1, tokens)
+        for layer, state in zip(self.layers, states, strict=True):
+            x_B1C = layer.step(x_B1C, tokens, state, self.position)
+        return self._finish(x_B1C, tokens).squeeze(1)
+
+    def _embed(self, ids_BT: Tensor, tokens: Tokens) -> Tensor:
+        x_BTC = self.tokens(ids_BT)
+        if self.scale != 1.0:
+            x_BTC = x_BTC * self.scale
+        return self.dropout(self.position.embed(x_BTC, tokens.positions_BT))  # type: ignore[no-any-return]
+
+    def _finish(self, x_BTC: Tensor, tokens: Tokens) -> Tensor:
+        if self.final_norm is None:
+            return x_BTC
+        return self.final_norm(x_BTC, tokens.mask_BT, tokens.positions_BT)  # type: ignore[no-any-return]
+
+
+class Network(nn.Module, ABC):
+    """A trained model: logits for all targets at once, or step by step."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor: ...
+
+    def begin(self, batch: Batch) -> Any:
+        """The state before the first token is written."""
+        raise TypeError("this network writes nothing")
+
+    def step(self, ids_B: Tensor, place: int, state: Any) -> Tensor:
+        """Logits (B,V) of the token after `ids_B`, which stands at `place`."""
+        raise TypeError("this network writes nothing")
+
+    def capacity(self, side: str) -> int | None:
+        """The longest sequence that a side has places for, or no limit."""
+        stack = getattr(self, side, None)
+        return stack.position.capacity if isinstance(stack, Side) else None
+
+
+class EncoderDecoder(Network):
+    def __init__(self, spec: Architecture, sizes: Sizes, scale: float) -> None:
+        super().__init__()
+        assert spec.encoder is not None and spec.decoder is not None
+        self.encoder = Side(
+            spec.encoder,
+            width=spec.width,
+            vocabulary=sizes.source_vocabulary,
+            max_length=sizes.longest_source,
+            scale=scale,
+        )
+        self.decoder = Side(
+            spec.decoder,
+            width=spec.width,
+            vocabulary=sizes.target_vocabulary,
+            max_length=sizes.longest_target,
+            scale=scale,
+        )
+        self.readout = nn.Linear(spec.width, sizes.target_vocabulary)
+
+    def forward(self, batch: Batch) -> Tensor:
+        assert batch.inputs_BT is not None
+        tokens = Tokens.of(batch.inputs_BT, batch.input_lengths_B)
+        decoded_BTC = self.decoder(batch.inputs_BT, tokens, self._memory(batch))
+        return self.readout(decoded_BTC)  # type: ignore[no-any-return]
+
+    def begin(self, batch: Batch) -> Any:
+        return self.decoder.begin(self._memory(batch))
+
+    def step(self, ids_B: Tensor, place: int, state: Any) -> Tensor:
+        return self.readout(self.decoder.step(ids_B, place, state))  # type: ignore[no-any-return]
+
+    def _memory(self, batch: Batch) -> Memory:
+        assert batch.source_BS is not None
+        tokens = Tokens.of(batch.source_BS, batch.source_lengths_B)
+        return Memory(self.encoder(batch.source_BS, tokens), tokens)
+
+
+class Decoder(Network):
+    """One stack that reads source and target as one sequence; for labels it reads out the last token."""
+
+    def __init__(self, spec: Architecture, sizes: Sizes, scale: float) -> None:
+        super().__init__()
+        assert spec.decoder is not None
+        self.labels = sizes.labels
+        self.decoder = Side(
+            spec.decoder,
+            width=spec.width,
+            vocabulary=sizes.source_vocabulary,
+            max_length=sizes.longest_target,
+            scale=scale,
+        )
+        self.readout = nn.Linear(spec.width, sizes.target_vocabulary)
+
+    def forward(self, batch: Batch) -> Tensor:
+        assert batch.inputs_BT is not None
+        decoded_BTC = self.decoder(batch.inputs_BT, Tokens.of(batch.inputs_BT, batch.input_lengths_B))
+        if self.labels:
+            decoded_BTC = _last(decoded_BTC, batch.input_lengths_B)
+        return self.readout(decoded_BTC)  # type: ignore[no-any-return]
+
+    def begin(self, batch: Batch) -> Any:
+        return self.decoder.begin(None)
+
+    def step(self, ids_B: Tensor, place: int, state: Any) -> Tensor:
+        return self.readout(self.decoder.step(ids_B, place, state))  # type: ignore[no-any-return]
+
+
+class Encoder(Network):
+    """One stack that reads the source and pools it into one vector for a label."""
+
+    def __init__(self, spec: Architecture, sizes: Sizes, scale: float) -> None:
+        super().__init__()
+        assert spec.encoder is not None and spec.readout is not None
+        self.encoder = Side(
+            spec.encoder,
+            width=spec.width,
+            vocabulary=sizes.source_vocabulary,
+            max_length=sizes.longest_source,
+            scale=scale,
+        )
+        self.pool = {"mean": _mean, "first": _first, "last": _last}[spec.readout.pooling]
+        self.readout = nn.Linear(spec.width, sizes.target_vocabulary)
+
+    def forward(self, batch: Batch) -> Tensor:
+        assert batch.source_BS is not None
+        encoded_BSC = self.encoder(batch.source_BS, Tokens.of(batch.source_BS, batch.source_lengths_B))
+        return self.readout(self.pool(encoded_BSC, batch.source_lengths_B))  # type: ignore[no-any-return]
+
+
+def _mean(x_BTC: Tensor, lengths_B: Tensor | None) -> Tensor:
+    if lengths_B is None:
+        return x_BTC.mean(1)
+    real_BT = torch.arange(x_BTC.shape[1], device=x_BTC.device) < lengths_B.unsqueeze(1)
+    return (x_BTC * real_BT.unsqueeze(-1)).sum(1) / lengths_B.unsqueeze(1)
+
+
+def _first(x_BTC: Tensor, lengths_B: Tensor | None) -> Tensor:
+    return x_BTC[:, 0]
+
+
+def _last(x_BTC: Tensor, lengths_B: Tensor | None) -> Tensor:
+    if lengths_B is None:
+        return x_BTC[:, -1]
+    return x_BTC[torch.arange(len(x_BTC), device=x_BTC.device), lengths_B - 1]
+
+
+FAMILIES: dict[str, type[EncoderDecoder] | type[Decoder] | type[Encoder]] = {
+    "encoder_decoder": EncoderDecoder,
+    "decoder": Decoder,
+    "encoder": Encoder,
+}
+
+
+def assemble(spec: Architecture, sizes: Sizes) -> Network:
+    """The network of an architecture, with values that nobody has chosen yet."""
+    scale = spec.width**0.5 if spec.embeddings.scale == "sqrt_width" else 1.0
+    return FAMILIES[spec.family](spec, sizes, scale)
+
+
+def build(spec: Architecture, sizes: Sizes, seed: int) -> Network:
+    """The network of an architecture as it starts for a seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for what a module of the user's draws in its constructor
+        network = assemble(spec, sizes)
+    initialise(network, seed, spec.initialisation.build())
+    return network

@@ -1,0 +1,217 @@
+"""Everything an arm can swap: a family is a folder, a kind is a file in it, a part is a Spec with its settings.
+
+The file name is the kind. A kind with a dot (`mylab.scores.tilted`) is an import path, so a part can live in any package.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from paribus.errors import PartError, suggestion
+
+FAMILIES: dict[str, str] = {
+    "score": "how well a query fits a key",
+    "weights": "how scores become weights",
+    "position": "how the order of the tokens is told",
+    "norm": "how activations are normalised",
+    "mixer": "how tokens exchange information",
+    "feedforward": "what happens to each token by itself",
+    "initialisation": "how weight matrices start",
+    "task": "what is learned",
+    "decoding": "how outputs are written",
+    "optimizer": "how gradients become steps",
+    "schedule": "how the learning rate moves",
+    "metric": "how outputs are judged",
+}
+
+
+class Strict(BaseModel):
+    """Settings that refuse unknown keys, silent conversions, NaN and change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    # Groups of fields of which one at most may be set; setting one by an override clears the others.
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    # Fields that follow others until they are set, so changes of them come last.
+    late: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def settle(cls, tree: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+        """The tree as it must stand before `key` is changed to `value`."""
+        return tree
+
+
+def default(family: str, kind: str) -> "Callable[[], Part]":
+    """Makes the part with all its defaults when it is first needed, so that naming it imports nothing."""
+    return lambda: spec_class(family, kind)()
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a part may need to know of its place to say whether it fits there."""
+
+    width: int
+    place: str  # "self" or "cross" for a mixer, else the name of the field
+    side: str  # "encoder" or "decoder"
+    bidirectional: bool = False  # whether a token may see later ones
+    accumulate: int = 1
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """One reason why a part does not fit; `needs` names the other keys of the network that the reason rests on."""
+
+    field: str
+    message: str
+    needs: tuple[str, ...] = ()
+
+
+class Part(Strict):
+    """The settings of one swappable piece; `build` turns them into the thing itself."""
+
+    leaks: ClassVar[frozenset[str]] = frozenset()
+    ignores: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def kind(self) -> str:
+        return kind_of(type(self))
+
+    @model_serializer(mode="wrap")
+    def _with_kind(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"kind": self.kind, **fields(self)}
+
+    def misfits(self, around: Surroundings) -> Iterator[Misfit]:
+        """Every reason why this part cannot act where it stands."""
+        return iter(())
+
+    def build(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"{self.kind} has nothing to build")
+
+
+def kind_of(spec: type[Part]) -> str:
+    """The name by which YAML calls a Spec class."""
+    package, _, name = spec.__module__.rpartition(".")
+    return name if package.startswith("paribus.parts.") else spec.__module__
+
+
+@cache
+def kinds(family: str) -> tuple[str, ...]:
+    """The names of all kinds in a family's folder, without importing any of them."""
+    folder = Path(__file__).parent / family
+    return tuple(sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")))
+
+
+def spec_class(family: str, kind: str) -> type[Part]:
+    """The Spec of a kind, importing only its file; raises PartError with what would be right."""
+    if "." in kind:
+        return _outside(family, kind)
+    if kind not in kinds(family):
+        raise PartError(f"no {family} is called '{kind}'{suggestion(kind, kinds(family))}")
+    found: type[Part] = importlib.import_module(f"paribus.parts.{family}.{kind}").Spec
+    return found
+
+
+def _outside(family: str, kind: str) -> type[Part]:
+    if any(not piece.isidentifier() for piece in kind.split(".")):
+        raise PartError(f"'{kind}' is not an import path; needs a module such as 'mylab.{family}s.tilted'")
+    try:
+        module = importlib.import_module(kind)
+    except ModuleNotFoundError as error:
+        where = sys.path[0] or "the current folder"
+        raise PartError(f"cannot import '{kind}': {error}; looked in {where} and the installed packages") from error
+    except Exception as error:  # whatever a user's module raises while it is read
+        raise PartError(f"importing '{kind}' failed with {type(error).__name__}: {error}") from error
+    spec = getattr(module, "Spec", None)
+    if not (isinstance(spec, type) and issubclass(spec, Part)):
+        raise PartError(f"'{kind}' has no class `Spec` that derives from paribus.parts.Part")
+    return spec
+
+
+@dataclass(frozen=True)
+class Swappable:
+    """Marks a field that holds a part; `default` is the kind that a mapping without `kind` means."""
+
+    family: str
+    default: str | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.validate, serialization=core_schema.plain_serializer_function_ser_schema(lambda part: part.model_dump())
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"$ref": f"#/$defs/{self.family}"}
+
+    def validate(self, value: object) -> Part:
+        if isinstance(value, Part):
+            return value
+        kind, fields = self.split(value)
+        try:
+            spec = spec_class(self.family, kind)
+        except PartError as error:
+            raise PydanticCustomError("kind", "{message}", {"message": str(error)}) from error
+        return spec.model_validate(fields)
+
+    def split(self, value: object) -> tuple[str, dict[str, Any]]:
+        """Kind and written fields of a shorthand or a mapping."""
+        if isinstance(value, str):
+            return value, {}
+        if isinstance(value, Mapping):
+            fields = dict(value)
+            kind = fields.pop("kind", self.default)
+            if isinstance(kind, str):
+                return kind, fields
+            if kind is None:
+                raise PydanticCustomError(
+                    "kind", "{message}", {"message": f"needs a `kind`{suggestion('', kinds(self.family))}"}
+                )
+            value = kind
+        known = suggestion("", kinds(self.family)).lstrip("; ")
+        raise PydanticCustomError(
+            "kind", "{message}", {"message": f"got {value!r}, needs the name of a {self.family} or a mapping. {known}"}
+        )
+
+
+AnyScore = Annotated[Part, Swappable("score", "scaled_dot")]
+AnyWeights = Annotated[Part, Swappable("weights", "softmax")]
+AnyPosition = Annotated[Part, Swappable("position", "sinusoidal")]
+AnyNorm = Annotated[Part, Swappable("norm", "layer")]
+AnyMixer = Annotated[Part, Swappable("mixer", "attention")]
+AnyFeedforward = Annotated[Part, Swappable("feedforward", "relu")]
+AnyInitialisation = Annotated[Part, Swappable("initialisation", "xavier")]
+AnyTask = Annotated[Part, Swappable("task")]
+AnyDecoding = Annotated[Part, Swappable("decoding", "greedy")]
+AnyOptimizer = Annotated[Part, Swappable("optimizer", "adam")]
+AnySchedule = Annotated[Part, Swappable("schedule", "cosine")]
+
+
+@dataclass(frozen=True)
+class NotBuilt:
+    """Marks a setting of which only some values work so far; the others are refused, never ignored."""
+
+    works: tuple[Any, ...] = (None,)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.refuse, handler(source))
+
+    def refuse(self, value: Any) -> Any:
+        if not any(value == known and type(value) is type(known) for known in self.works):
+            only = " or ".join("null" if known is None else repr(known) for known in self.works)
+            raise PydanticCustomError(
+                "not_built", "{message}", {"message": f"not built yet: only {only} works, got {value!r}"}
+            )
+        return value

@@ -1,0 +1,79 @@
+"""How tokens exchange information: x (B,T,C) gives the same shape, from its own sequence or from a memory.
+
+Axes: B batch, T time, C channels, Q queries, K keys. Padding stands at the right end of a sequence, always.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from paribus.parts import Part
+from paribus.parts.position import Position
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What is known of a batch of sequences besides its values."""
+
+    mask_BT: Tensor | None  # True at real tokens; None: all are real
+    positions_BT: Tensor  # where each token stands; the batch axis may be 1
+    _seen: dict[str, Tensor | None] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, ids_BT: Tensor, lengths_B: Tensor | None) -> "Tokens":
+        """For sequences of the given lengths, or without padding where lengths are None."""
+        places_1T = torch.arange(ids_BT.shape[1], device=ids_BT.device).unsqueeze(0)
+        return cls(None if lengths_B is None else places_1T < lengths_B.unsqueeze(1), places_1T)
+
+    def keys_mask(self) -> Tensor | None:
+        """(B,1,1,K): which keys any query may see, or None for all."""
+        return None if self.mask_BT is None else self.mask_BT[:, None, None, :]
+
+    def causal_mask(self) -> Tensor:
+        """(1,1,Q,K): no later keys. Padding is at the right, so a real query never sees it."""
+        if "causal" not in self._seen:
+            length = self.positions_BT.shape[1]
+            ones = torch.ones(length, length, dtype=torch.bool, device=self.positions_BT.device)
+            self._seen["causal"] = ones.tril()[None, None]
+        mask = self._seen["causal"]
+        assert mask is not None
+        return mask
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a decoder reads from: the values of another sequence."""
+
+    values_BSC: Tensor
+    tokens: Tokens
+
+
+class MixerSpec(Part):
+    """Settings of a mixer; `places` says where it can stand."""
+
+    places: ClassVar[frozenset[str]] = frozenset({"self"})
+
+
+State = dict[str, Any]
+
+
+class Mixer(nn.Module, ABC):
+    """All at once in training; step by step, with a state, when a sequence is being written."""
+
+    @abstractmethod
+    def forward(self, x_BTC: Tensor, tokens: Tokens, memory: Memory | None, position: Position) -> Tensor: ...
+
+    def begin(self, memory: Memory | None) -> State:
+        """The state before the first step."""
+        return {}
+
+    @abstractmethod
+    def step(self, x_B1C: Tensor, tokens: Tokens, state: State, position: Position) -> Tensor:
+        """The output of one more token; `tokens` holds its position, `state` all that came before and is updated."""
+
+    @abstractmethod
+    def flops(self, queries: float, keys: float) -> float:
+        """Two for each multiply-add of a matrix product."""

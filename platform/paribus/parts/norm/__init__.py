@@ -1,0 +1,12 @@
+"""How activations are normalised: x (B,T,C) with a mask of the real tokens (B,T) gives the same shape."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Norm(nn.Module, ABC):
+    """Padding never moves the value of a real token."""
+
+    @abstractmethod
+    def forward(self, x_BTC: Tensor, mask_BT: Tensor | None, positions_BT: Tensor) -> Tensor: ...

@@ -1,0 +1,545 @@
+"""Phrases: English into Chinese by a synchronous grammar of the project's own, from numbers to sentences whose order decides.
+
+    numbers   one hundred and sixty thousand eight hundred and sixteen   十六万零八百一十六
+    simple    mary is cleverer than the teacher                          玛丽比老师聪明
+    phrases   we found the horse that the cat chased yesterday           我们找到了猫昨天追的那匹马
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+from pydantic_core import PydanticCustomError
+
+from paribus.parts.task import Dice, Example, GeneratedSpec, GeneratedTask, Shape
+from paribus.parts.task._english_chinese import (
+    ADJECTIVES,
+    AGES,
+    BELOW,
+    BESIDE,
+    COUNTS,
+    DAYS,
+    GIVINGS,
+    NAMES,
+    NOUNS,
+    OWNERS,
+    PLACES,
+    PRONOUNS,
+    STATES,
+    TOPICS,
+    VERBS,
+    WOMEN,
+    Adjective,
+    Noun,
+    NounPhrase,
+    Verb,
+    Word,
+)
+
+Level = Literal["numbers", "simple", "phrases"]
+LEVELS: tuple[Level, ...] = ("numbers", "simple", "phrases")
+
+
+def _checked(level: object) -> object:
+    """The level as written, or a complaint that names what would be right."""
+    known = ", ".join(LEVELS)
+    if not isinstance(level, str | Mapping):
+        raise _wrong(f"got {level!r}, needs one of {known}, or weights such as {{numbers: 1, phrases: 3}}")
+    for name in [level] if isinstance(level, str) else level:
+        if name not in LEVELS:
+            raise _wrong(f"no level is called {name!r}; known: {known}")
+    if isinstance(level, Mapping):
+        if not level:
+            raise _wrong(f"needs the weight of at least one level; known: {known}")
+        for name, weight in level.items():
+            number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if not number or not 0 < weight < float("inf"):
+                raise _wrong(f"got the weight {weight!r} for {name}, needs a number above 0")
+    return level
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("level", "{message}", {"message": message})
+
+
+class Spec(GeneratedSpec):
+    level: Annotated[Level | dict[Level, PositiveFloat], BeforeValidator(_checked)] = Field(
+        "numbers", description="numbers, simple, phrases, or a weight for each of several"
+    )
+    maximum: PositiveInt = Field(9_999_999, ge=9, le=99_999_999_999, description="the greatest number of level numbers")
+
+    shape: ClassVar[Shape] = "pairs"
+    metrics: ClassVar[tuple[str, ...]] = ("exact_match", "token_accuracy", "loss")
+
+    def space(self) -> int:
+        return max(self._space(level) for level in self._weights)
+
+    def everything(self) -> Iterator[Example]:
+        assert tuple(self._weights) == ("numbers",), "sentences are too many to list"
+        return (_number(number) for number in range(self.maximum + 1))
+
+    def draw(self, dice: Dice) -> Example:
+        level = _weighted(dice, self._weights)
+        return self._any_number(dice) if level == "numbers" else GRAMMARS[level].draw(dice)
+
+    def draw_longer(self, dice: Dice) -> Example:
+        """Longer than any draw of any level; where there are sentences no number is, so sentences alone are drawn then."""
+        sentences = {level: weight for level, weight in self._weights.items() if level != "numbers"}
+        if not sentences:
+            return self._longer_number(dice)
+        longest = max(self._longest_number, *(GRAMMARS[level].longest for level in sentences))
+        return GRAMMARS[_weighted(dice, sentences)].draw_longer(dice, longest)
+
+    def alphabets(self) -> tuple[Sequence[str], Sequence[str]]:
+        both = [NUMBER_ALPHABETS if level == "numbers" else GRAMMARS[level].alphabets for level in self._weights]
+        return _different(word for source, _ in both for word in source), _different(
+            letter for _, target in both for letter in target
+        )
+
+    def build(self) -> "PhrasesTask":
+        return PhrasesTask(self)
+
+    @property
+    def _weights(self) -> dict[Level, float]:
+        """Level -> weight, in one order however they were written."""
+        written = {self.level: 1.0} if isinstance(self.level, str) else self.level
+        return {level: written[level] for level in LEVELS if level in written}
+
+    def _space(self, level: Level) -> int:
+        return self.maximum + 1 if level == "numbers" else GRAMMARS[level].space
+
+    @property
+    def _longest_number(self) -> int:
+        return len(english_number(10 ** len(str(self.maximum)) - 1))
+
+    def _any_number(self, dice: Dice) -> Example:
+        """Each number of digits is as likely as any other, so that short numbers do not vanish among the long."""
+        digits = dice.between(1, len(str(self.maximum)))
+        lowest = 10 ** (digits - 1) if digits > 1 else 0
+        return _number(dice.between(lowest, min(10**digits - 1, self.maximum)))
+
+    def _longer_number(self, dice: Dice) -> Example:
+        while True:
+            digits = len(str(self.maximum)) + dice.between(1, 3)
+            example = _number(dice.between(10 ** (digits - 1), 10**digits - 1))
+            if len(example.source) > self._longest_number:
+                return example
+
+
+class PhrasesTask(GeneratedTask):
+    """The examples, and Chinese written without spaces."""
+
+    def target_text(self, tokens: Sequence[str]) -> str:
+        return "".join(tokens)
+
+
+def _weighted(dice: Dice, weights: Mapping[Level, float]) -> Level:
+    left = sum(weights.values())
+    for level, weight in weights.items():
+        if dice.chance(weight / left):
+            return level
+        left -= weight
+    return level
+
+
+def _different(tokens: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tokens))
+
+
+# Numbers
+
+ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+).split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+SCALES = {10**12: "trillion", 10**9: "billion", 10**6: "million", 1000: "thousand", 100: "hundred"}
+
+# Always 二, never 两: written numerals allow it everywhere, and where 两 may stand is a matter of taste.
+DIGITS = "零一二三四五六七八九"
+UNITS = {10**8: "亿", 10**4: "万", 1000: "千", 100: "百", 10: "十"}
+
+NUMBER_ALPHABETS = ((*ONES, *TENS, *SCALES.values(), "and"), (*DIGITS, *UNITS.values()))
+
+
+def english_number(number: int) -> list[str]:
+    """The words of a number below 10**15, with the British `and`."""
+    if number < 20:
+        return [ONES[number]]
+    if number < 100:
+        return [TENS[number // 10 - 2], *([ONES[number % 10]] if number % 10 else [])]
+    size = next(size for size in SCALES if size <= number)
+    words = [*english_number(number // size), SCALES[size]]
+    if rest := number % size:
+        words += [*(["and"] if rest < 100 else []), *english_number(rest)]
+    return words
+
+
+def chinese_number(number: int) -> str:
+    """The numeral of a number below 10**16; 零 stands for skipped places, and 一 is left out before a leading 十."""
+    numeral = _numeral(number)
+    return numeral[1:] if numeral.startswith("一十") else numeral
+
+
+def _numeral(number: int) -> str:
+    if number < 10:
+        return DIGITS[number]
+    size = next(size for size in UNITS if size <= number)
+    rest = number % size
+    skipped = "零" if rest < size // 10 else ""
+    return _numeral(number // size) + UNITS[size] + (skipped + _numeral(rest) if rest else "")
+
+
+def _number(number: int) -> Example:
+    return Example(tuple(english_number(number)), tuple(chinese_number(number)))
+
+
+# Noun phrases
+
+EVERYONE = ("person", "animal")
+NOTHING = Word("", "")
+
+
+def _same(english: str, be: str, chinese: str, head: str) -> NounPhrase:
+    return NounPhrase(english, english, be, chinese, chinese, head)
+
+
+def _the(noun: Noun) -> NounPhrase:
+    """Alone a Chinese noun is definite before the verb; after it only a person known by role is."""
+    goal = noun.chinese if noun.group == "person" else f"那{noun.measure}{noun.chinese}"
+    return NounPhrase(f"the {noun.one}", f"the {noun.one}", "is", noun.chinese, goal, noun.chinese)
+
+
+def _that(noun: Noun, description: Word, before: str = "") -> NounPhrase:
+    """`before` is the Chinese relative clause; the English one is for the caller to append."""
+    chinese = f"{before}那{noun.measure}{description.chinese}{noun.chinese}"
+    return _same(f"the {description.english} {noun.one}", "is", chinese, noun.chinese)
+
+
+def _owned(owner: Word, noun: Noun) -> NounPhrase:
+    return _same(f"{owner.english} {noun.one}", "is", owner.chinese + noun.chinese, noun.chinese)
+
+
+def _a(noun: Noun, description: Word) -> NounPhrase:
+    english = f"{description.english} {noun.one}".strip()
+    article = "an" if english[0] in "aeiou" else "a"
+    return _same(f"{article} {english}", "is", f"一{noun.measure}{description.chinese}{noun.chinese}", noun.chinese)
+
+
+def _several(count: Word, noun: Noun, description: Word) -> NounPhrase:
+    chinese = f"{count.chinese}{noun.measure}{description.chinese}{noun.chinese}"
+    return _same(f"{count.english} {description.english} {noun.many}", "are", chinese, noun.chinese)
+
+
+def _clash(one: NounPhrase, other: NounPhrase) -> bool:
+    """Whether two phrases speak of the same thing, as in `tom washed tom 's car`."""
+    return one.head in other.topic or other.head in one.topic or PRONOUN_HEADS >= {one.head, other.head}
+
+
+def _nouns(kinds: Sequence[str]) -> list[Noun]:
+    return [noun for noun in NOUNS if noun.group in kinds or any(trait in kinds for trait in noun.traits)]
+
+
+DESCRIPTIONS = {
+    noun: [
+        Word(adjective.english, adjective.attributive[noun.group])
+        for adjective in ADJECTIVES
+        if noun.group in adjective.attributive
+    ]
+    for noun in NOUNS
+}
+
+
+def _definite(noun: Noun) -> list[NounPhrase]:
+    return [_the(noun), *(_that(noun, description) for description in DESCRIPTIONS[noun])]
+
+
+PRONOUN_HEADS = {pronoun.head for pronoun in PRONOUNS}
+NAMED = [_same(english, "is", chinese, chinese) for english, chinese in NAMES.items()]
+ALL_OWNERS = [*OWNERS, *(Word(f"{english} 's", f"{chinese}的") for english, chinese in NAMES.items())]
+OWNED = {noun: [_owned(owner, noun) for owner in ALL_OWNERS] for noun in NOUNS}
+DEFINITE = {
+    group: [phrase for noun in _nouns([group]) for phrase in _definite(noun)]
+    for group in ("person", "animal", "thing", "paper", "food", "ground")
+}
+PEOPLE = [*NAMED, *DEFINITE["person"]]
+AMONG = {("person",): PEOPLE, ("animal",): DEFINITE["animal"], EVERYONE: [*PEOPLE, *DEFINITE["animal"]]}
+
+
+# Level simple: in nearly every sentence two phrases could change places
+
+MUTUAL = [verb for verb in VERBS if set(verb.who) <= set(verb.whom)]
+LIKINGS = [state for state in STATES if state.what == "person"]
+STUDIES = [state for state in STATES if state.what == "topic"]
+COMPARED = {
+    group: [adjective for adjective in ADJECTIVES if adjective.comparative and group in adjective.predicate]
+    for group in ("person", "animal", "thing")
+}
+
+
+def _two(dice: Dice, phrases: Sequence[NounPhrase]) -> tuple[NounPhrase, NounPhrase]:
+    first, second = dice.pick(phrases), dice.pick(phrases)
+    while first.head == second.head:
+        second = dice.pick(phrases)
+    return first, second
+
+
+def _two_people(dice: Dice) -> tuple[NounPhrase, NounPhrase]:
+    """Sometimes one of them is a pronoun; never both, which spares us `i like me`."""
+    first, second = _two(dice, PEOPLE)
+    if dice.chance(0.3):
+        pronoun = dice.pick(PRONOUNS)
+        return (pronoun, second) if dice.chance(0.5) else (first, pronoun)
+    return first, second
+
+
+def _present(dice: Dice, subject: NounPhrase, state: State, english: str, chinese: str) -> Word:
+    negative = dice.chance(0.25)
+    single = subject.be == "is"
+    verb = state.third if single else state.base
+    if negative:
+        verb = f"{'does' if single else 'do'} not {state.base}"
+    return Word(f"{subject.subject} {verb} {english}", f"{subject.topic}{'不' if negative else ''}{state.chinese}{chinese}")
+
+
+def _act(dice: Dice) -> Word:
+    verb = dice.pick(MUTUAL)
+    agent, patient = _two(dice, AMONG[verb.who])
+    return Word(f"{agent.subject} {verb.past} {patient.object}", f"{agent.topic}{verb.chinese}了{patient.goal}")
+
+
+def _liking(dice: Dice) -> Word:
+    one, other = _two_people(dice)
+    return _present(dice, one, dice.pick(LIKINGS), other.object, other.goal)
+
+
+def _study(dice: Dice) -> Word:
+    person, topic = dice.pick(dice.pick((PRONOUNS, PEOPLE))), dice.pick(TOPICS)
+    return _present(dice, person, dice.pick(STUDIES), topic.english, topic.chinese)
+
+
+def _contrast(dice: Dice) -> Word:
+    one, other = _two_people(dice)
+    topic, another = dice.pick(TOPICS), dice.pick(TOPICS)
+    first = _present(dice, one, dice.pick(STUDIES), topic.english, topic.chinese)
+    second = _present(dice, other, dice.pick(STUDIES), another.english, another.chinese)
+    return (_and if dice.chance(0.5) else _but)(first, second)
+
+
+def _and(one: Word, other: Word) -> Word:
+    return Word(f"{one.english} and {other.english}", f"{one.chinese}，{other.chinese}")
+
+
+def _but(one: Word, other: Word) -> Word:
+    return Word(f"{one.english} but {other.english}", f"{one.chinese}，但是{other.chinese}")
+
+
+def _comparison(dice: Dice) -> Word:
+    group = dice.pick(("person", "animal", "thing"))
+    one, other = _two_people(dice) if group == "person" else _two(dice, DEFINITE[group])
+    return _compared(dice, one, other, dice.pick(COMPARED[group]))
+
+
+def _compared(dice: Dice, one: NounPhrase, other: NounPhrase, adjective: Adjective) -> Word:
+    a, b, quality = one.topic, other.topic, adjective.chinese
+    english, chinese = dice.pick(
+        (
+            (f"{adjective.comparative} than", f"{a}比{b}{quality}"),
+            (f"much {adjective.comparative} than", f"{a}比{b}{quality}得多"),
+            (f"not as {adjective.english} as", f"{a}没有{b}{quality}"),
+        )
+    )
+    return Word(f"{one.subject} {one.be} {english} {other.object}", chinese)
+
+
+def _beside(dice: Dice) -> Word:
+    side = dice.pick(BESIDE)
+    one, other = _two(dice, dice.pick((AMONG[EVERYONE], DEFINITE["ground"])))
+    english = f"{one.subject} {one.be} {side.english} {other.object}"
+    return Word(english, f"{one.topic}在{other.topic}{side.chinese}")
+
+
+def _present_of(dice: Dice) -> Word:
+    giver, receiver = _two_people(dice)
+    giving = dice.pick(GIVINGS)
+    item = dice.pick(DEFINITE[dice.pick(giving.what)])
+    english = f"{giver.subject} {giving.past} {receiver.object} {item.object}"
+    return Word(english, giver.topic + giving.done.format(receiver.goal) + item.goal)
+
+
+# Level phrases: what English says after the verb or the noun, Chinese says before it
+
+AGENTS = {
+    "person": (PRONOUNS, NAMED, [_the(n) for n in _nouns(["person"])], [p for n in _nouns(["related"]) for p in OWNED[n]]),
+    "animal": ([_the(n) for n in _nouns(["animal"])], [p for n in _nouns(["animal"]) for p in OWNED[n]]),
+}
+PATIENTS = {verb: _nouns(verb.whom) for verb in VERBS}
+TAKING = {noun: [verb for verb in VERBS if noun in PATIENTS[verb]] for noun in NOUNS}
+DOING = {group: [verb for verb in VERBS if group in verb.who] for group in EVERYONE}
+TIMES = [
+    *(day for day in DAYS for _ in range(4)),  # in about two of five sentences the time is one of the few days
+    *(Word(f"{count.english} {age.english} ago", f"{count.chinese}{age.chinese}前") for count in COUNTS for age in AGES),
+]
+QUALITIES = {
+    group: [adjective for adjective in ADJECTIVES if group in adjective.predicate]
+    for group in ("person", "animal", "thing", "paper", "food")
+}
+MOODS = QUALITIES["person"]
+
+
+class Event(NamedTuple):
+    """Who did, or did not do, what, where and when."""
+
+    agent: NounPhrase
+    verb: Verb
+    patient: NounPhrase
+    negative: bool
+    where: Word
+    when: Word
+
+    @property
+    def past(self) -> str:
+        return f"did not {self.verb.base}" if self.negative else self.verb.past
+
+    @property
+    def around(self) -> str:
+        return f"{self.where.english} {self.when.english}"
+
+    @property
+    def setting(self) -> str:
+        return self.when.chinese + self.where.chinese
+
+    @property
+    def bare(self) -> str:
+        """The Chinese verb in a clause before a noun, where 了 is left out."""
+        return f"没{self.verb.chinese}" if self.negative else self.verb.chinese
+
+    @property
+    def done(self) -> str:
+        return self.bare if self.negative else f"{self.verb.chinese}了"
+
+    def told(self) -> Word:
+        english = f"{self.agent.subject} {self.past} {self.patient.object} {self.around}"
+        return Word(english, f"{self.agent.topic}{self.setting}{self.done}{self.patient.goal}")
+
+
+def _maybe(dice: Dice, words: Sequence[Word], probability: float) -> Word:
+    return dice.pick(words) if dice.chance(probability) else NOTHING
+
+
+def _agent(dice: Dice, groups: Sequence[str]) -> NounPhrase:
+    return dice.pick(dice.pick(AGENTS[dice.pick(groups)]))
+
+
+def _patient(dice: Dice, noun: Noun, definite: bool) -> NounPhrase:
+    """A noun with one of many determiners; a definite one where Chinese cannot count what did not happen."""
+    if noun.group == "person" and dice.chance(0.4):
+        return dice.pick(NAMED)
+    description = _maybe(dice, DESCRIPTIONS[noun], 0.3)
+    form = dice.below(4 if definite else 8)
+    if form == 0:
+        return _that(noun, description) if description.english else _the(noun)
+    if form == 1:
+        return dice.pick(OWNED[noun])
+    if form in (2, 3):
+        return _pointed(dice, noun, description, several=form == 3)
+    if form in (4, 5):
+        return _a(noun, description)
+    if form == 6:
+        return _several(dice.pick(COUNTS), noun, description)
+    english = f"many {description.english} {noun.many}"
+    return _same(english, "are", f"很多{description.chinese}{noun.chinese}", noun.chinese)
+
+
+def _pointed(dice: Dice, noun: Noun, description: Word, several: bool) -> NounPhrase:
+    near = dice.chance(0.5)
+    chinese = f"{'这' if near else '那'}{'些' if several else noun.measure}{description.chinese}{noun.chinese}"
+    if several:
+        return _same(f"{'these' if near else 'those'} {description.english} {noun.many}", "are", chinese, noun.chinese)
+    return _same(f"{'this' if near else 'that'} {description.english} {noun.one}", "is", chinese, noun.chinese)
+
+
+def _event(dice: Dice, where: float, when: float, definite: bool = False, negative: float = 0.25) -> Event:
+    """A random event; `where`, `when` and `negative` are probabilities."""
+    verb = dice.pick(VERBS)
+    undone = dice.chance(negative)
+    agent = _agent(dice, verb.who)
+    patient = _patient(dice, dice.pick(PATIENTS[verb]), definite or undone)
+    while _clash(agent, patient):
+        patient = _patient(dice, dice.pick(PATIENTS[verb]), definite or undone)
+    return Event(agent, verb, patient, undone, _maybe(dice, PLACES, where), _maybe(dice, TIMES, when))
+
+
+def _happening(dice: Dice) -> Word:
+    placed = dice.chance(0.5)
+    return _event(dice, 1.0 if placed else 0.3, 0.6 if placed else 1.0).told()
+
+
+def _relative(dice: Dice, noun: Noun) -> NounPhrase:
+    """A noun with a relative clause; the clause may end with a place and a time, which are then its own."""
+    description = _maybe(dice, DESCRIPTIONS[noun], 0.25)
+    english, chinese = (_did if noun.group in EVERYONE and dice.chance(0.4) else _suffered)(dice, noun)
+    phrase = _that(noun, description, before=f"{chinese}的")
+    english = f"{phrase.object} {'who' if noun.group == 'person' else 'that'} {english}"
+    return phrase._replace(subject=english, object=english)
+
+
+def _did(dice: Dice, noun: Noun) -> Word:
+    """(the horse that) chased the cat: the noun is who did it."""
+    itself, verb, negative = _the(noun), dice.pick(DOING[noun.group]), dice.chance(0.2)
+    patient = _patient(dice, dice.pick(PATIENTS[verb]), definite=True)
+    while _clash(itself, patient):
+        patient = _patient(dice, dice.pick(PATIENTS[verb]), definite=True)
+    event = Event(itself, verb, patient, negative, _maybe(dice, PLACES, 0.2), _maybe(dice, TIMES, 0.4))
+    return Word(f"{event.past} {patient.object} {event.around}", f"{event.setting}{event.bare}{patient.goal}")
+
+
+def _suffered(dice: Dice, noun: Noun) -> Word:
+    """(the horse that) the cat chased: the noun is what it was done to."""
+    itself, verb, negative = _the(noun), dice.pick(TAKING[noun]), dice.chance(0.2)
+    agent = _agent(dice, verb.who)
+    while _clash(agent, itself):
+        agent = _agent(dice, verb.who)
+    event = Event(agent, verb, itself, negative, _maybe(dice, PLACES, 0.2), _maybe(dice, TIMES, 0.4))
+    return Word(f"{agent.subject} {event.past} {event.around}", f"{agent.topic}{event.setting}{event.bare}")
+
+
+def _relative_patient(dice: Dice) -> Word:
+    """The time of the main clause stands in front: at the end it would belong to the relative clause."""
+    verb, when, negative = dice.pick(VERBS), _maybe(dice, TIMES, 0.4), dice.chance(0.2)
+    agent = _agent(dice, verb.who)
+    patient = _relative(dice, dice.pick(PATIENTS[verb]))
+    while _clash(agent, patient):
+        patient = _relative(dice, dice.pick(PATIENTS[verb]))
+    event = Event(agent, verb, patient, negative, NOTHING, when)
+    english = f"{when.english} {agent.subject} {event.past} {patient.object}"
+    return Word(english, f"{agent.topic}{event.setting}{event.done}{patient.goal}")
+
+
+def _relative_agent(dice: Dice) -> Word:
+    event = _event(dice, 0.2, 0.4, definite=True)
+    noun = dice.pick(_HEADS[dice.pick(event.verb.who)])
+    agent = _relative(dice, noun)
+    while _clash(agent, event.patient):
+        agent = _relative(dice, noun)
+    return event._replace(agent=agent).told()
+
+
+def _gift(dice: Dice) -> Word:
+    giver, receiver = dice.pick(dice.pick(AGENTS["person"])), dice.pick(dice.pick((PRONOUNS, PEOPLE)))
+    while _clash(giver, receiver):
+        receiver = dice.pick(dice.pick((PRONOUNS, PEOPLE)))
+    giving, negative = dice.pick(GIVINGS), dice.chance(0.2)
+    noun = dice.pick(_nouns_of(giving.what))
+    verb = f"did not {giving.base}" if negative else giving.past
+    chinese = (giving.undone if negative else giving.done).format(receiver.goal)
+    when = _maybe(dice, TIMES, 0.7)
+    if dice.chance(0.3):
+        item = _relative(dice, noun)
+        english = f"{when.english} {giver.subject} {verb} {receiver.object} {item.object}"
+    else:
+        item = _patient(dice, noun, definite=negative)
+        english = f"{giver.subject} {verb} {receiver.object} {item.object} {when.english}"
+    return Word(english, f"{giver.topic}{when.chinese}{chinese}{item.goal}")

@@ -1,0 +1,16 @@
+"""How scores become weights: scores (..., K) and a mask of the keys that may be seen give the share of each key."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+
+class Weights(nn.Module, ABC):
+    """Keys that may not be seen get exactly zero; a query that sees none gets zeros."""
+
+    # Whether scaled_dot_product_attention computes the same, so that a fused kernel may stand in.
+    is_softmax: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(self, scores_BHQK: Tensor, mask_BHQK: Tensor | None) -> Tensor: ...

@@ -1,0 +1,1 @@
+"""What a YAML file can say, and how its text becomes an experiment."""

@@ -1,0 +1,296 @@
+"""Arms: the baseline, the arms written by hand, and those that generators make, each with its settings resolved."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from paribus.errors import suggestion
+from paribus.parts import Part
+from paribus.spec.experiment import RESERVED, Experiment
+from paribus.spec.network import Architecture, Unresolved, frozen_cross, resolve
+from paribus.spec.override import Complaint, Group, Path, Tree, apply, split, without
+from paribus.spec.rules import hidden_by_sides, rules, without_a_place
+from paribus.spec.training import Training
+from paribus.spec.wording import said, shown
+
+ROOT = Group(Experiment)
+SWAPPABLE = ("network", "training", "decoding")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything that decides what a run computes, but the task's name and the seed."""
+
+    network: Architecture
+    training: Training
+    tasks: Mapping[str, Part]
+    decoding: Part
+    precision: int | str
+
+    def tree(self) -> Tree:
+        """As plain data, for comparing and showing."""
+        return {
+            "network": self.network.model_dump(),
+            "training": self.training.model_dump(),
+            "tasks": {name: task.model_dump() for name, task in self.tasks.items()},
+            "decoding": self.decoding.model_dump(),
+            "precision": self.precision,
+        }
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the comparison: its changes against its start, and the settings that come out."""
+
+    name: str
+    changes: Mapping[str, Any]
+    start: str
+    setting: Setting
+    written: bool = True  # by hand, not by a generator
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an arm stands in the file, and where each of its changes does."""
+
+    path: tuple[object, ...]
+    changes: Mapping[str, tuple[object, ...]]
+
+
+@dataclass
+class Found:
+    """All arms of an experiment, and what is wrong with which."""
+
+    arms: list[Arm] = field(default_factory=list)
+    complaints: list[tuple[Origin, Complaint]] = field(default_factory=list)
+
+
+def validated(tree: Tree) -> tuple[Experiment, list[Complaint]]:
+    """The experiment of a tree, with wrong values left out, and what was wrong with them."""
+    complaints: list[Complaint] = []
+    for _ in range(20):
+        try:
+            return Experiment.model_validate(tree), complaints
+        except ValidationError as error:
+            for detail in error.errors():
+                at = tuple(piece if isinstance(piece, int) else str(piece) for piece in detail["loc"])
+                path = _existing(tree, at) if detail["type"] not in ("missing", "extra_forbidden") else at
+                words = tuple(str(piece) for piece in at)
+                complaint = Complaint(at, said(detail, Experiment, words, tree), at_key=detail["type"] == "extra_forbidden")
+                if complaint not in complaints:
+                    complaints.append(complaint)
+                tree = without(tree, path)
+    raise AssertionError(f"the tree cannot be mended: {complaints}")
+
+
+def _existing(tree: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The part of a path that the tree has."""
+    for length, key in enumerate(path):
+        inside = (isinstance(tree, Mapping) and key in tree) or (
+            isinstance(tree, list) and isinstance(key, int) and key < len(tree)
+        )
+        if not inside:
+            return path[:length]
+        tree = tree[key]
+    return path
+
+
+def setting_of(experiment: Experiment) -> Setting:
+    """What the runs of an experiment's baseline compute; raises Unresolved."""
+    tasks = experiment.tasks or ({"": experiment.task} if experiment.task else {})
+    return Setting(
+        resolve(experiment.network), experiment.training, tasks, experiment.decoding, experiment.machine.precision
+    )
+
+
+def checked(experiment: Experiment, tainted: list[Path], written: set[Path]) -> tuple[Setting | None, list[Complaint]]:
+    """The setting of an experiment and what breaks a rule; rules that rest on tainted values keep silent."""
+    complaints: list[Complaint] = []
+    setting = None
+    try:
+        setting = setting_of(experiment)
+    except Unresolved as error:
+        complaints += [_below("network", complaint) for complaint in error.complaints]
+    if setting:
+        complaints += rules(experiment, setting.network)
+        complaints += without_a_place(experiment, written)
+    silent = tainted + [complaint.path for complaint in complaints if complaint.at_key]
+    return setting, [
+        complaint
+        for complaint in dict.fromkeys(complaints)
+        if not any(_related(path, bad) for path in (complaint.path, *complaint.needs) for bad in silent if bad != complaint.path)
+    ]
+
+
+def _below(name: str, complaint: Complaint) -> Complaint:
+    return Complaint((name, *complaint.path), complaint.message, complaint.at_key, complaint.needs)
+
+
+def _related(one: Path, other: Path) -> bool:
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]
+
+
+def arms(experiment: Experiment, known: list[Complaint]) -> Found:
+    """The baseline and all its arms; `known` are the complaints about the baseline, which arms do not repeat."""
+    found = Found()
+    base = experiment.model_dump(by_alias=True)
+    trees: dict[str, Tree] = {"baseline": base}
+    by_setting: dict[str, str] = {}
+    baseline, _ = checked(experiment, [complaint.path for complaint in known], set())
+    if baseline:
+        found.arms.append(Arm("baseline", {}, "", baseline))
+        by_setting[_fingerprint(baseline)] = "baseline"
+    for name, changes in experiment.arms.items():
+        origin = Origin(("arms", name), {key: ("arms", name, key) for key in changes})
+        if name in RESERVED:
+            found.complaints.append((origin, Complaint((), f"the name '{name}' is reserved; needs another", at_key=True)))
+        setting = _arm(experiment, trees, "baseline", name, changes, origin, found, known)
+        if setting is None:
+            continue
+        twin = by_setting.setdefault(_fingerprint(setting), name)
+        if twin != name:
+            found.complaints.append(
+                (origin, Complaint((), f"is the same as {_called(twin)}: no setting that counts differs", at_key=True))
+            )
+        found.arms.append(Arm(name, changes, "baseline", setting))
+    for start, name, changes, origin in _generated(experiment):
+        if start not in trees:
+            complaint = Complaint((), f"`from` names no arm{suggestion(start, trees)}")
+            found.complaints.append((Origin(origin.path, {}), complaint))
+            continue
+        if name in trees and name in experiment.arms:
+            found.complaints.append((origin, Complaint((), f"makes an arm called '{name}', a name that is taken")))
+            continue
+        setting = _arm(experiment, trees, start, name, changes, origin, found, known)
+        if setting is None or by_setting.setdefault(_fingerprint(setting), name) != name:
+            continue
+        if name not in [arm.name for arm in found.arms]:
+            found.arms.append(Arm(name, changes, start, setting, written=False))
+    return found
+
+
+def _called(name: str) -> str:
+    return "the baseline" if name == "baseline" else f"the arm '{name}'"
+
+
+def _fingerprint(setting: Setting) -> str:
+    return repr(setting.tree())
+
+
+def _arm(
+    experiment: Experiment,
+    trees: dict[str, Tree],
+    start: str,
+    name: str,
+    changes: Mapping[str, Any],
+    origin: Origin,
+    found: Found,
+    known: list[Complaint],
+) -> Setting | None:
+    """The setting of one arm, or None with the complaints in `found`."""
+    tree = trees[start]
+    complaints = list(_forbidden(changes, tree))
+    wrong = {complaint.path[0] for complaint in complaints}
+    changes = {key: value for key, value in changes.items() if key not in wrong}
+    tree, clashing = _changed(tree, changes)
+    complaints += clashing
+    complaints += hidden_by_sides(trees[start]["network"], changes)
+    if not complaints:
+        healed, mistakes = validated(tree)
+        written = {path for key, value in changes.items() for path in _paths(split(key), value)}
+        setting, broken = checked(healed, [c.path for c in (*mistakes, *known)], written)
+        before = {(complaint.path, complaint.message) for complaint in known}
+        complaints = [c for c in (*mistakes, *broken) if (c.path, c.message) not in before]
+        trees[name] = tree
+        if setting and not complaints:
+            return setting
+    found.complaints += [(origin, complaint) for complaint in complaints]
+    trees.setdefault(name, trees[start])
+    return None
+
+
+def _changed(start: Tree, changes: Mapping[str, Any]) -> tuple[Tree, list[Complaint]]:
+    """An arm's tree; a decoder that no longer attends keeps the cross-attention of the start."""
+    spread = {}
+    for key, value in changes.items():
+        path = split(key)
+        if path[0] == "task" and start.get("tasks"):  # one change for every task
+            spread.update({".".join(("tasks", name, *path[1:])): value for name in start["tasks"]})
+        else:
+            spread[key] = value
+    first = {key: value for key, value in spread.items() if not _is_cross(key)}
+    tree, complaints = apply(start, first, ROOT)
+    if isinstance(tree.get("network"), Mapping):
+        tree = {**tree, "network": frozen_cross(tree["network"], start["network"])}
+    tree, more = apply(tree, {key: value for key, value in spread.items() if _is_cross(key)}, ROOT)
+    return tree, complaints + more
+
+
+def _is_cross(key: str) -> bool:
+    return key.startswith("network.") and "cross" in split(key)
+
+
+def _paths(path: Path, value: Any) -> Iterator[Path]:
+    yield path
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _paths((*path, str(key)), item)
+
+
+def _forbidden(changes: Mapping[str, Any], tree: Tree) -> Iterator[Complaint]:
+    """Keys that an arm cannot change."""
+    fields = Experiment.model_fields
+    for key in changes:
+        path = split(key)
+        if path[0] in SWAPPABLE or key in ("task.training_examples", "machine.precision"):
+            continue
+        if path[0] in ("task", "tasks"):
+            message = "an arm may change `task.training_examples` only; put other tasks under `tasks`"
+        elif path[0] in fields:
+            message = f"an arm cannot change `{path[0]}`; it is the same for all arms"
+        else:
+            message = f"unknown key{suggestion(path[0], [*SWAPPABLE, 'task.training_examples', 'machine.precision'])}"
+        yield Complaint((key,), message, at_key=True)
+
+
+def _generated(experiment: Experiment) -> Iterator[tuple[str, str, dict[str, Any], Origin]]:
+    """Start, name, changes and origin of every arm that a generator makes, in stable order."""
+    keys = {key for vary in experiment.vary for key in {**(vary.one_at_a_time or {}), **(vary.grid or {})}}
+    short = {key: _shortest_end(key, keys) for key in keys}
+    for index, vary in enumerate(experiment.vary):
+        generator = "grid" if vary.grid is not None else "one_at_a_time"
+        values = vary.grid if vary.grid is not None else vary.one_at_a_time or {}
+        if vary.grid is not None:
+            cells = [dict(zip(values, cell, strict=True)) for cell in itertools.product(*map(_numbered, values.values()))]
+        else:
+            cells = [{key: cell} for key in values for cell in _numbered(values[key])]
+        for cell in cells:
+            changes = {key: value for key, (_, value) in cell.items()}
+            places = {key: ("vary", index, generator, key, number) for key, (number, _) in cell.items()}
+            name = ",".join(f"{short[key]}={_value_name(value)}" for key, value in changes.items())
+            yield vary.start, name, changes, Origin(("vary", index, generator), places)
+
+
+def _numbered(values: list[Any]) -> list[tuple[int, Any]]:
+    return list(enumerate(values))
+
+
+def _shortest_end(key: str, keys: set[str]) -> str:
+    """The shortest end of a dotted key that no other key of the generators ends with."""
+    path = split(key)
+    for length in range(1, len(path)):
+        end = path[-length:]
+        if sum(split(other)[-length:] == end for other in keys) == 1:
+            return ".".join(end)
+    return key
+
+
+def _value_name(value: Any) -> str:
+    if isinstance(value, Mapping):
+        kind = value.get("kind")
+        return str(kind) if kind is not None and len(value) == 1 else shown(value).strip("{}").replace(": ", ":").replace(", ", "+")
+    return value if isinstance(value, str) else shown(value)

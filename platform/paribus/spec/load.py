@@ -1,0 +1,216 @@
+"""A file becomes an experiment with all its arms, or one list of everything that is wrong, each with its place."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from paribus.errors import Place, Problem, SpecError, suggestion
+from paribus.spec.arms import ROOT, Arm, Origin, arms, checked, validated
+from paribus.spec.experiment import Experiment, Headline
+from paribus.spec.override import Complaint, Group, Path, Tree, apply, replaced
+from paribus.spec.source import Source, label, parse, read
+from paribus.spec.wording import said
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An experiment without mistakes, and its arms, the baseline first."""
+
+    experiment: Experiment
+    arms: tuple[Arm, ...]
+    file: FilePath
+    sets: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        assert self.experiment.name is not None
+        return self.experiment.name
+
+
+@dataclass
+class _Reading:
+    """The sources of one experiment, the newest last, and what is wrong with them."""
+
+    sources: list[Source] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def place(self, path: tuple[object, ...], *, at_key: bool = False) -> Place | None:
+        """Where a path stands: in the newest source that has it, else where its nearest parent does."""
+        for length in range(len(path), 0, -1):
+            for source in reversed(self.sources):
+                if path[:length] in source.values:
+                    return source.place(path[:length], at_key=at_key and length == len(path))
+        return Place(self.sources[-1].file, 1, 1) if self.sources else None
+
+    def complain(self, path: tuple[object, ...], complaint: Complaint) -> None:
+        self.problems.append(Problem(label(path), complaint.message, self.place(path, at_key=complaint.at_key)))
+
+
+def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
+    """The experiment of a file with `key=value` changes of its baseline; raises SpecError with every problem."""
+    file = FilePath(file)
+    reading = _Reading()
+    _read_all(file, reading, ())
+    for folder in (str(file.resolve().parent), str(FilePath.cwd())):  # where a user's own parts may lie
+        if folder not in sys.path:
+            sys.path.append(folder)
+    tree = _defaults()
+    complaints: list[Complaint] = []
+    for source in reading.sources:
+        tree = _written(tree, source)
+    tree, wrong = _with_sets(tree, sets, reading)
+    complaints += wrong
+    experiment, mistakes = validated(tree)
+    complaints += mistakes
+    written = {tuple(str(piece) for piece in path) for source in reading.sources for path in source.values}
+    _, broken = checked(experiment, [_words(complaint.path) for complaint in complaints], written)
+    complaints += [*_required(experiment, complaints, reading), *broken]
+    for complaint in complaints:
+        reading.complain(_as_written(reading, complaint.path), complaint)
+    found = arms(experiment, complaints)
+    for origin, complaint in found.complaints:
+        reading.complain(_path_in_arm(origin, complaint), complaint)
+    if reading.problems:
+        raise SpecError(_in_order(reading))
+    return Loaded(experiment, tuple(found.arms), file, tuple(sets))
+
+
+def headline(file: FilePath | str) -> Headline:
+    """Name, question and analysis of a file without looking at the rest; raises SpecError."""
+    reading = _Reading()
+    _read_all(FilePath(file), reading, ())
+    tree: Tree = {}
+    for source in reading.sources:
+        picked = {key: value for key, value in source.data.items() if key in Headline.model_fields}
+        tree = replaced(tree, Group(Headline), picked)
+    try:
+        found = Headline.model_validate(tree)
+    except ValidationError as error:
+        for detail in error.errors():
+            path = tuple(str(piece) for piece in detail["loc"])
+            reading.complain(path, Complaint(path, said(detail, Headline, path, tree)))
+        raise SpecError(_in_order(reading)) from None
+    if found.name is None:
+        raise SpecError([Problem("name", "is missing; it names the folder under reports/", Place(str(file), 1, 1))])
+    return found
+
+
+def _defaults() -> Tree:
+    return Experiment().model_dump(by_alias=True)
+
+
+def _read_all(file: FilePath, reading: _Reading, chain: tuple[FilePath, ...]) -> None:
+    """Read a file after the files that it extends."""
+    source = read(file)
+    reading.problems += source.problems
+    extended = source.data.get("extends", [])
+    paths = [extended] if isinstance(extended, str) else extended if isinstance(extended, list) else []
+    for index, path in enumerate(paths):
+        if not isinstance(path, str):
+            continue
+        at = ("extends",) if isinstance(extended, str) else ("extends", index)
+        other = file.parent / path
+        if other.resolve() in [earlier.resolve() for earlier in (*chain, file)]:
+            circle = " -> ".join(earlier.name for earlier in (*chain, file, other))
+            reading.problems.append(Problem("extends", f"the files extend each other in a circle: {circle}", source.place(at)))
+            continue
+        try:
+            _read_all(other, reading, (*chain, file))
+        except SpecError as error:
+            if not other.exists():
+                reading.problems.append(Problem("extends", f"there is no file {path!r} beside this one", source.place(at)))
+            else:
+                reading.problems += error.problems
+    reading.sources.append(source)
+
+
+def _written(tree: Tree, source: Source) -> Tree:
+    """The tree with what a file writes; files do not inherit whom the others extend."""
+    changes = {key: value for key, value in source.data.items() if key != "extends"}
+    result: Tree = replaced(tree, ROOT, changes)
+    return result
+
+
+def _with_sets(tree: Tree, sets: Sequence[str], reading: _Reading) -> tuple[Tree, list[Complaint]]:
+    """The tree with the changes of the command line, each of which counts as a file of its own."""
+    changes: dict[str, Any] = {}
+    for text in sets:
+        key, sign, value = text.partition("=")
+        place = Place(f"--set {text}", 1, 1)
+        if not sign or not key.strip():
+            reading.problems.append(Problem("--set", f"got {text!r}, needs key=value", place))
+            continue
+        source = parse(f"value: {value or 'null'}", f"--set {text}")
+        reading.problems += source.problems
+        changes[key.strip()] = source.data.get("value")
+        path: Path = tuple(key.strip().split("."))
+        reading.sources.append(
+            Source(source.file, {}, values={(*path, *at[1:]): place for at in source.values if at[:1] == ("value",)} | {path: place})
+        )
+    known = Experiment.model_fields
+    for key in [key for key in changes if key.split(".")[0] not in known]:
+        message = f"unknown key{suggestion(key.split('.')[0], known)}"
+        reading.problems.append(Problem(key, message, Place(f"--set {key}={changes.pop(key)}", 1, 1)))
+    tree, complaints = apply(tree, changes, ROOT)
+    return tree, [Complaint(tuple(complaint.path[0].split(".")), complaint.message) for complaint in complaints]
+
+
+def _required(experiment: Experiment, complaints: list[Complaint], reading: _Reading) -> list[Complaint]:
+    """What a file must say and does not."""
+    wrong = {complaint.path[0] for complaint in complaints if complaint.path}
+    missing = []
+    if experiment.name is None and "name" not in wrong:
+        missing.append(Complaint(("name",), "is missing; it names the folder under reports/"))
+    if experiment.task is None and not experiment.tasks and not wrong & {"task", "tasks"}:
+        missing.append(Complaint(("task",), "is missing; needs `task`, or several under `tasks`"))
+    both = [source for source in reading.sources if {"task", "tasks"} <= source.data.keys()]
+    if both:
+        missing.append(Complaint(("tasks",), "stands beside `task`; keep one of them", at_key=True))
+    return missing
+
+
+def _words(path: tuple[object, ...]) -> Path:
+    return tuple(str(piece) for piece in path)
+
+
+def _as_written(reading: _Reading, path: tuple[object, ...]) -> tuple[object, ...]:
+    """The path with a shorthand's `kind` left away, as the user wrote it."""
+    if path and path[-1] == "kind" and not any(path in source.values for source in reading.sources):
+        return path[:-1]
+    return path
+
+
+def _path_in_arm(origin: Origin, complaint: Complaint) -> tuple[object, ...]:
+    """Where in the file the change stands that a complaint about an arm is about."""
+    path = _words(complaint.path)
+    if len(path) == 1 and path[0] in origin.changes:  # the complaint names the dotted key itself
+        return origin.changes[path[0]]
+    for wanted in (path, *complaint.needs):
+        best: tuple[int, tuple[object, ...]] | None = None
+        for key, place in origin.changes.items():
+            parts = tuple(key.removesuffix(".kind").split("."))
+            if wanted[: len(parts)] == parts:
+                rest: tuple[object, ...] = wanted[len(parts) :]
+                best = max(best or (0, ()), (len(parts), (*place, *rest)), key=lambda pair: pair[0])
+            elif parts[: len(wanted)] == wanted and wanted:
+                best = best or (0, place)
+        if best:
+            return best[1]
+    if len(origin.changes) == 1 and path:
+        return next(iter(origin.changes.values()))
+    return origin.path
+
+
+def _in_order(reading: _Reading) -> list[Problem]:
+    """Problems without doubles, in the order of the files and lines."""
+    order = {source.file: index for index, source in enumerate(reading.sources)}
+
+    def position(problem: Problem) -> tuple[int, int, int]:
+        place = problem.place
+        return (order.get(place.file, -1), place.line, place.column) if place else (-1, 0, 0)
+
+    return sorted(dict.fromkeys(reading.problems), key=position)

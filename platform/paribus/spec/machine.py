@@ -1,0 +1,43 @@
+"""Where and how runs happen; never part of a run's identity, except the precision."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PlainValidator, PositiveInt, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from paribus.parts import NotBuilt, Strict
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and re.fullmatch(r"[1-9][0-9]*[smhd]", value)):
+        return value
+    message = f"got {value!r}, needs a whole number with s, m, h or d, such as 90s or 2h"
+    raise PydanticCustomError("duration", "{message}", {"message": message})
+
+
+def seconds(duration: str) -> int:
+    return int(duration[:-1]) * _UNITS[duration[-1]]
+
+
+Duration = Annotated[
+    str | None,
+    PlainValidator(_duration),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"}, {"type": "null"}]}),
+]
+
+
+class Machine(Strict):
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="what trains")
+    devices: Annotated[PositiveInt, NotBuilt((1,))] = Field(1, description="for one run")
+    strategy: Annotated[str, NotBuilt(("auto",))] = Field("auto", description="as Lightning's")
+    precision: Literal[32, "bf16", 16] = Field(32, description="part of a run's identity")
+    compile: Annotated[bool, NotBuilt((False,))] = Field(False, description="torch.compile the network")
+    threads: PositiveInt = Field(1, description="per run on CPU")
+    checkpoint: Annotated[dict[str, Any], NotBuilt(({"every_seconds": 60},))] = Field(
+        {"every_seconds": 60}, description="how often a run can be gone on with"
+    )
+    retries: NonNegativeInt = Field(2, description="more attempts after a worker died")
+    time_limit: Duration = Field(None, description="per run, such as 2h; a run that hits it is `timeout`")

@@ -1,0 +1,216 @@
+"""What must hold between settings that are each right by themselves. Every rule yields complaints with their paths."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from paribus.errors import suggestion
+from paribus.parts import Part, Surroundings
+from paribus.parts.schedule import ScheduleSpec
+from paribus.parts.task import TaskSpec
+from paribus.spec.experiment import Experiment
+from paribus.spec.network import SIDES_OF, Architecture, Network
+from paribus.spec.override import Complaint, Path, get, split
+from paribus.spec.wording import shown
+
+# Which families can learn which shape of task.
+FAMILIES_OF: dict[str, tuple[str, ...]] = {
+    "pairs": ("encoder_decoder", "decoder"),
+    "labels": ("encoder", "decoder"),
+}
+
+
+def tasks_of(experiment: Experiment) -> dict[str, tuple[Path, TaskSpec]]:
+    """Each task with its path in the file; the name is empty where there is only one."""
+    if experiment.tasks:
+        named: dict[str, tuple[Path, Part]] = {name: (("tasks", name), task) for name, task in experiment.tasks.items()}
+    else:
+        named = {"": (("task",), experiment.task)} if experiment.task else {}
+    return {name: (path, task) for name, (path, task) in named.items() if isinstance(task, TaskSpec)}
+
+
+def rules(experiment: Experiment, network: Architecture) -> list[Complaint]:
+    return [
+        *_parts_fit(experiment, network),
+        *_tasks_fit(experiment),
+        *_budget(experiment),
+        *_metrics(experiment),
+    ]
+
+
+def _parts_fit(experiment: Experiment, network: Architecture) -> Iterator[Complaint]:
+    """Every part says whether it can act where it stands."""
+    for side, stack in network.stacks().items():
+        for index, layer in enumerate(stack.layers):
+            places = [("mixer", "self", layer.mixer), ("norm", "norm", layer.norm), ("feedforward", "feedforward", layer.feedforward)]
+            if layer.cross is not None:
+                places.append(("cross", "cross", layer.cross))
+            for name, place, part in places:
+                around = Surroundings(
+                    width=network.width,
+                    place=place,
+                    side=side,
+                    bidirectional=not stack.causal,
+                    accumulate=experiment.training.accumulate,
+                )
+                at = written_at(experiment.network, side, index, name)
+                allowed = getattr(part, "places", None)
+                if allowed is not None and place not in allowed:
+                    yield Complaint(("network", *at), f"a {part.kind} cannot stand in {place} position", needs=())
+                for misfit in part.misfits(around):
+                    inner = tuple(misfit.field.split(".")) if misfit.field else ()
+                    needs = tuple(_needed(need) for need in misfit.needs)
+                    yield Complaint(("network", *at, *inner), misfit.message, needs=needs)
+
+
+def _needed(need: str) -> Path:
+    return split(need) if need.startswith("training.") else ("network", *split(need))
+
+
+def written_at(network: Network, side: str, index: int, field: str) -> Path:
+    """Where the file says what one field of one layer is: under its layer, its side, or the block."""
+    layers: Mapping[str, Any] = getattr(network.layers, side)
+    depth = (getattr(network, side).get("depth")) or network.depth
+    for name in (str(index), "last" if index == depth - 1 else ""):
+        if name and isinstance(layers.get(name), Mapping) and field in layers[name]:
+            return ("layers", side, name, field)
+    if field in getattr(network, side):
+        return (side, field)
+    return ("mixer",) if field == "cross" and network.cross is None else (field,)
+
+
+def _tasks_fit(experiment: Experiment) -> Iterator[Complaint]:
+    for path, task in tasks_of(experiment).values():
+        fitting = FAMILIES_OF[task.shape]
+        if experiment.network.family not in fitting:
+            yield Complaint(
+                ("network", "family"),
+                f"got '{experiment.network.family}', but the task {task.kind} has {task.shape}: needs {' or '.join(fitting)}",
+                needs=((*path, "kind"),),
+            )
+        around = Surroundings(width=experiment.network.width, place="task", side="")
+        for misfit in task.misfits(around):
+            yield Complaint((*path, misfit.field), misfit.message, needs=tuple((*path, need) for need in misfit.needs))
+        size = experiment.training.batch.examples
+        if size is not None and size > task.training_examples:
+            yield Complaint(
+                ("training", "batch", "examples"),
+                f"got {size}, more than the {task.training_examples} training examples of the task",
+                needs=((*path, "training_examples"),),
+            )
+
+
+def _budget(experiment: Experiment) -> Iterator[Complaint]:
+    training = experiment.training
+    schedule = training.schedule
+    if isinstance(schedule, ScheduleSpec) and schedule.rise(training.budget) >= training.budget:
+        yield Complaint(
+            ("training", "schedule", "warmup"),
+            f"got {shown(schedule.warmup)}, not below the budget of {training.budget:g} {training.unit}",
+            needs=(("training", training.unit),),
+        )
+    every = training.evaluate.every
+    if isinstance(every, int) and training.steps is not None and every > training.steps:
+        yield Complaint(
+            ("training", "evaluate", "every"),
+            f"got {every}, more than the budget of {training.steps} steps; 1.0 evaluates at the end only",
+            needs=(("training", "steps"),),
+        )
+
+
+def _metrics(experiment: Experiment) -> Iterator[Complaint]:
+    for name, (path, task) in tasks_of(experiment).items():
+        wanted = [(("training", "monitor"), experiment.training.monitor)]
+        wanted += [(("analysis", "metric"), experiment.analysis.metric_of(name, task.metrics[0]))]
+        wanted += [(("analysis", "secondary"), metric) for metric in experiment.analysis.secondary]
+        for at, metric in wanted:
+            if metric not in task.metrics:
+                message = f"the task {task.kind} has no metric called '{metric}'{suggestion(metric, task.metrics)}"
+                yield Complaint(at, message, needs=(path,))
+        if experiment.analysis.split not in task.splits:
+            known = suggestion(experiment.analysis.split, task.splits)
+            message = f"the task {task.kind} has no split called '{experiment.analysis.split}'{known}"
+            yield Complaint(("analysis", "split"), message, needs=(path,))
+    names = set(experiment.tasks or {})
+    for field in ("metric", "smallest_effect"):
+        value = getattr(experiment.analysis, field)
+        for key in value if isinstance(value, Mapping) else ():
+            if key not in names and not (field == "smallest_effect" and key == "relative"):
+                yield Complaint(("analysis", field, key), f"names no task{suggestion(key, names)}", needs=(("tasks",),))
+
+
+def without_a_place(experiment: Experiment, written: set[Path]) -> Iterator[Complaint]:
+    """Written keys that could change nothing in this network."""
+    family = experiment.network.family
+    idle: dict[str, str] = {}
+    for side in ("encoder", "decoder"):
+        if side not in SIDES_OF[family]:
+            idle[side] = idle[f"layers.{side}"] = f"has no place to act: a network of family {family} has no {side}"
+    if family != "encoder_decoder":
+        idle["cross"] = idle["decoder.cross"] = f"has no place to act: a network of family {family} reads no other sequence"
+    if family == "encoder":
+        idle["causal"] = "has no place to act: an encoder sees all tokens"
+    else:
+        idle["readout"] = f"has no place to act: only the encoder family pools, this network is of family {family}"
+    for key, message in idle.items():
+        path = ("network", *split(key))
+        if path in written and get(experiment.network.model_dump(), split(key)) != {}:
+            yield Complaint(path, message, at_key=True, needs=(("network", "family"),))
+    shapes = {task.shape for _, task in tasks_of(experiment).values()}
+    if shapes == {"labels"} and ("decoding",) in written:
+        yield Complaint(("decoding",), "has no place to act: a task with labels writes nothing", at_key=True)
+
+
+def hidden_by_sides(network: Mapping[str, Any], changes: Mapping[str, Any]) -> Iterator[Complaint]:
+    """Changes of a block field that a side or a layer of the start overrides."""
+    overridden = list(_overridden(network))
+    for key, value in changes.items():
+        path = split(key)
+        if path[0] != "network":
+            continue
+        for change in _reach(path[1:], value):
+            for prefix, field in overridden:
+                general = _generalised(change, prefix)
+                if general is None or not _overlap(general, field):
+                    continue
+                narrow = ".".join(("network", *prefix, *field))
+                if not any(_overlap(split(other), split(narrow)) for other in changes if other != key):
+                    yield Complaint((key,), f"would be hidden: `{narrow}` of the baseline sets it for itself; change that key too or instead")
+
+
+def _reach(path: Path, value: Any) -> list[Path]:
+    """What a change touches: all of a part whose kind it changes, else the fields it names."""
+    if path and path[-1] == "kind":
+        return [path[:-1]]
+    if isinstance(value, Mapping) and "kind" not in value:
+        return [inner for key, item in value.items() for inner in _reach((*path, str(key)), item)]
+    return [path]
+
+
+def _overridden(network: Mapping[str, Any]) -> Iterator[tuple[Path, Path]]:
+    """(side or layer, field) of everything that sides and layers set for themselves."""
+    for side in ("encoder", "decoder"):
+        for field in _fields(network[side]):
+            yield (side,), field
+        for name, written in network["layers"][side].items():
+            for field in _fields(written):
+                yield ("layers", side, name), field
+
+
+def _fields(written: Any) -> Iterator[Path]:
+    for key, value in written.items() if isinstance(written, Mapping) else ():
+        if value is not None:
+            yield from _reach((key,), value)
+
+
+def _generalised(change: Path, prefix: Path) -> Path | None:
+    """The block field that a change reaches below a side or a layer, or None if it does not reach there."""
+    if not change or change[:1] == ("layers",):
+        return None
+    if change[0] in ("encoder", "decoder"):
+        return change[1:] if prefix[0] == "layers" and prefix[1] == change[0] else None
+    return change
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    length = min(len(one), len(other))
+    return length > 0 and one[:length] == other[:length]
