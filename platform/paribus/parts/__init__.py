@@ -49,10 +49,32 @@ class Strict(BaseModel):
     # Fields that follow others until they are set, so changes of them come last.
     late: ClassVar[tuple[str, ...]] = ()
 
+    def identity(self) -> dict[str, Any]:
+        """What a run's id hashes: every field, but one that stands at the value that it is `neutral` at.
+
+        A field added to a released part carries `Field(..., json_schema_extra={"neutral": value})`, so old ids stay.
+        """
+        found: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and "neutral" in extra and extra["neutral"] == value:
+                continue
+            found[name] = _identity(value)
+        return found
+
     @classmethod
     def settle(cls, tree: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
         """The tree as it must stand before `key` is changed to `value`."""
         return tree
+
+
+def _identity(value: Any) -> Any:
+    if isinstance(value, Strict):
+        return value.identity()
+    if isinstance(value, list):
+        return [_identity(item) for item in value]
+    return value
 
 
 def default(family: str, kind: str) -> "Callable[[], Part]":
@@ -93,6 +115,9 @@ class Part(Strict):
     @model_serializer(mode="wrap")
     def _with_kind(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {"kind": self.kind, **fields(self)}
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": self.kind, **super().identity()}
 
     def misfits(self, around: Surroundings) -> Iterator[Misfit]:
         """Every reason why this part cannot act where it stands."""

@@ -134,7 +134,7 @@ class GeneratedSpec(TaskSpec):
         """All source tokens and all target tokens (or labels) that any split may hold, in a fixed order."""
 
     def fingerprint(self) -> dict[str, object]:
-        return {**self.model_dump(), "version": self.version}
+        return {**self.identity(), "version": self.version}
 
     def misfits(self, around: Surroundings) -> Iterator[Misfit]:
         wanted = self.training_examples + self.validation_examples + self.test_examples

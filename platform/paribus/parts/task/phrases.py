@@ -7,7 +7,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
@@ -34,6 +34,7 @@ from paribus.parts.task._english_chinese import (
     Adjective,
     Noun,
     NounPhrase,
+    State,
     Verb,
     Word,
 )
@@ -378,6 +379,8 @@ AGENTS = {
 PATIENTS = {verb: _nouns(verb.whom) for verb in VERBS}
 TAKING = {noun: [verb for verb in VERBS if noun in PATIENTS[verb]] for noun in NOUNS}
 DOING = {group: [verb for verb in VERBS if group in verb.who] for group in EVERYONE}
+GIFTS = {giving: _nouns(giving.what) for giving in GIVINGS}
+ACTORS = {group: _nouns([group]) for group in EVERYONE}
 TIMES = [
     *(day for day in DAYS for _ in range(4)),  # in about two of five sentences the time is one of the few days
     *(Word(f"{count.english} {age.english} ago", f"{count.chinese}{age.chinese}前") for count in COUNTS for age in AGES),
@@ -386,7 +389,6 @@ QUALITIES = {
     group: [adjective for adjective in ADJECTIVES if group in adjective.predicate]
     for group in ("person", "animal", "thing", "paper", "food")
 }
-MOODS = QUALITIES["person"]
 
 
 class Event(NamedTuple):
@@ -480,7 +482,7 @@ def _happening(dice: Dice) -> Word:
 def _relative(dice: Dice, noun: Noun) -> NounPhrase:
     """A noun with a relative clause; the clause may end with a place and a time, which are then its own."""
     description = _maybe(dice, DESCRIPTIONS[noun], 0.25)
-    english, chinese = (_did if noun.group in EVERYONE and dice.chance(0.4) else _suffered)(dice, noun)
+    english, chinese = (_did if noun.group in EVERYONE and dice.chance(0.4) else _underwent)(dice, noun)
     phrase = _that(noun, description, before=f"{chinese}的")
     english = f"{phrase.object} {'who' if noun.group == 'person' else 'that'} {english}"
     return phrase._replace(subject=english, object=english)
@@ -496,7 +498,7 @@ def _did(dice: Dice, noun: Noun) -> Word:
     return Word(f"{event.past} {patient.object} {event.around}", f"{event.setting}{event.bare}{patient.goal}")
 
 
-def _suffered(dice: Dice, noun: Noun) -> Word:
+def _underwent(dice: Dice, noun: Noun) -> Word:
     """(the horse that) the cat chased: the noun is what it was done to."""
     itself, verb, negative = _the(noun), dice.pick(TAKING[noun]), dice.chance(0.2)
     agent = _agent(dice, verb.who)
@@ -520,7 +522,7 @@ def _relative_patient(dice: Dice) -> Word:
 
 def _relative_agent(dice: Dice) -> Word:
     event = _event(dice, 0.2, 0.4, definite=True)
-    noun = dice.pick(_HEADS[dice.pick(event.verb.who)])
+    noun = dice.pick(ACTORS[dice.pick(event.verb.who)])
     agent = _relative(dice, noun)
     while _clash(agent, event.patient):
         agent = _relative(dice, noun)
@@ -532,7 +534,7 @@ def _gift(dice: Dice) -> Word:
     while _clash(giver, receiver):
         receiver = dice.pick(dice.pick((PRONOUNS, PEOPLE)))
     giving, negative = dice.pick(GIVINGS), dice.chance(0.2)
-    noun = dice.pick(_nouns_of(giving.what))
+    noun = dice.pick(GIFTS[giving])
     verb = f"did not {giving.base}" if negative else giving.past
     chinese = (giving.undone if negative else giving.done).format(receiver.goal)
     when = _maybe(dice, TIMES, 0.7)
@@ -543,3 +545,270 @@ def _gift(dice: Dice) -> Word:
         item = _patient(dice, noun, definite=negative)
         english = f"{giver.subject} {verb} {receiver.object} {item.object} {when.english}"
     return Word(english, f"{giver.topic}{when.chinese}{chinese}{item.goal}")
+
+
+def _because(dice: Dice) -> Word:
+    deed = _event(dice, 0.3, 0.0)
+    reason = _mood(dice) if dice.chance(0.4) else _other_deed(dice, deed).told()
+    return _because_of(deed.told(), reason)
+
+
+def _because_of(one: Word, other: Word) -> Word:
+    return Word(f"{one.english} because {other.english}", f"因为{other.chinese}，所以{one.chinese}")
+
+
+def _mood(dice: Dice) -> Word:
+    person, mood = _agent(dice, ("person",)), dice.pick(MOODS)
+    past = "was" if person.be in ("am", "is") else "were"
+    english, chinese = dice.pick((("very", "很"), ("too", "太"), ("not", "不")))
+    return Word(f"{person.subject} {past} {english} {mood.english}", f"{person.topic}{chinese}{mood.chinese}")
+
+
+def _other_deed(dice: Dice, deed: Event) -> Event:
+    other = _event(dice, 0.2, 0.4)
+    while other.verb == deed.verb:
+        other = _event(dice, 0.2, 0.4)
+    return other
+
+
+def _before_or_after(dice: Dice) -> Word:
+    first, second = _event(dice, 0.3, 0.0), _event(dice, 0.0, 0.0, definite=True, negative=0.0)
+    while first.verb == second.verb:
+        second = _event(dice, 0.0, 0.0, definite=True, negative=0.0)
+    english, chinese = dice.pick((("before", "以前"), ("after", "以后")))
+    clause = f"{second.agent.topic}{second.bare}{second.patient.goal}{chinese}"
+    return Word(f"{first.told().english} {english} {second.told().english}", f"{clause}，{first.told().chinese}")
+
+
+def _question(dice: Dice) -> Word:
+    return dice.pick((_what, _what, _who, _where_or_when, _whether, _how_many))(dice)
+
+
+def _what(dice: Dice) -> Word:
+    event = _event(dice, 0.3, 0.7, negative=0.0)
+    people = event.verb.whom == ("person",) or ("person" in event.verb.whom and dice.chance(0.5))
+    wanted = Word("who", "谁") if people else Word("what", "什么")
+    english = f"{wanted.english} did {event.agent.subject} {event.verb.base} {event.around} ?"
+    return Word(english, f"{event.agent.topic}{event.setting}{event.done}{wanted.chinese}？")
+
+
+def _who(dice: Dice) -> Word:
+    event = _event(dice, 0.3, 0.5, definite=True)
+    while "person" not in event.verb.who:
+        event = _event(dice, 0.3, 0.5, definite=True)
+    told = event._replace(agent=_same("who", "is", "谁", "谁")).told()
+    return Word(f"{told.english} ?", f"{told.chinese}？")
+
+
+def _where_or_when(dice: Dice) -> Word:
+    """Asked about what is known to have happened, so 的 in place of 了."""
+    event = _event(dice, 0.4, 0.6, definite=True, negative=0.0)
+    asked = f"did {event.agent.subject} {event.verb.base} {event.patient.object}"
+    if dice.chance(0.5):
+        setting, english = f"{event.when.chinese}在哪里", f"where {asked} {event.when.english}"
+    else:
+        setting, english = f"什么时候{event.where.chinese}", f"when {asked} {event.where.english}"
+    return Word(f"{english} ?", f"{event.agent.topic}{setting}{event.verb.chinese}的{event.patient.goal}？")
+
+
+def _whether(dice: Dice) -> Word:
+    event = _event(dice, 0.4, 0.6, definite=True, negative=0.0)
+    english = f"did {event.agent.subject} {event.verb.base} {event.patient.object} {event.around} ?"
+    return Word(english, f"{event.told().chinese}吗？")
+
+
+def _how_many(dice: Dice) -> Word:
+    event = _event(dice, 0.2, 0.6, negative=0.0)
+    noun = dice.pick(PATIENTS[event.verb])
+    asked, counted = dice.pick(((f"how many {noun.many}", "几"), (f"which {noun.one}", "哪")))
+    english = f"{asked} did {event.agent.subject} {event.verb.base} {event.around} ?"
+    return Word(english, f"{event.agent.topic}{event.setting}{event.done}{counted}{noun.measure}{noun.chinese}？")
+
+
+def _pronoun(dice: Dice) -> Word:
+    """I kept a cat and it is very cute: whom the pronoun means decides its character."""
+    verb = dice.pick(GETTING)
+    noun = dice.pick(PATIENTS[verb])
+    agent = dice.pick(dice.pick((PRONOUNS[:2], NAMED)))
+    count = dice.pick((NOTHING, dice.pick(COUNTS)))
+    item = _several(count, noun, NOTHING) if count.english else _a(noun, NOTHING)
+    if agent.subject in NAMES and noun.group != "person" and dice.chance(0.3):
+        pronoun, be, quality = _pronoun_of_name(agent), "is", dice.pick(MOODS)
+    else:
+        pronoun, be = _pronoun_of_noun(dice, noun, many=item.be == "are"), item.be
+        quality = dice.pick(QUALITIES[noun.group])
+    degree = dice.pick((Word("very", "很"), Word("not", "不")))
+    happened = Event(agent, verb, item, False, NOTHING, _maybe(dice, TIMES, 0.3))
+    english = f"{pronoun.english} {be} {degree.english} {quality.english}"
+    return _and(happened.told(), Word(english, pronoun.chinese + degree.chinese + quality.chinese))
+
+
+def _pronoun_of_name(person: NounPhrase) -> Word:
+    return Word("she", "她") if person.subject in WOMEN else Word("he", "他")
+
+
+def _pronoun_of_noun(dice: Dice, noun: Noun, many: bool) -> Word:
+    if noun.group != "person":
+        return Word("they", "它们") if many else Word("it", "它")
+    if many:
+        return Word("they", "她们" if "female" in noun.traits else "他们")
+    female = "female" in noun.traits or ("male" not in noun.traits and dice.chance(0.5))
+    return Word("she", "她") if female else Word("he", "他")
+
+
+def _owned_comparison(dice: Dice) -> Word:
+    noun, other = dice.pick(COMPARABLE), dice.pick(COMPARABLE)
+    while noun.group != other.group:
+        other = dice.pick(COMPARABLE)
+    one, another = dice.pick(OWNED[noun]), dice.pick(OWNED[other])
+    while one.topic == another.topic:
+        another = dice.pick(OWNED[other])
+    return _compared(dice, one, another, dice.pick(COMPARED[noun.group]))
+
+
+def _existence(dice: Dice) -> Word:
+    noun, ground, side = dice.pick(SMALL), dice.pick(GROUND), dice.pick(BELOW)
+    description, count = _maybe(dice, DESCRIPTIONS[noun], 0.5), dice.pick(COUNTS)
+    while noun == ground:
+        ground = dice.pick(GROUND)
+    place = dice.pick((*OWNED[ground], *_definite(ground)))
+    thing = _a(noun, description) if dice.chance(0.4) else _several(count, noun, description)
+    english = f"there {thing.be} {thing.object} {side.english} {place.object}"
+    return Word(english, f"{place.topic}{side.chinese}有{thing.goal}")
+
+
+GETTING = [verb for verb in VERBS if verb.base in ("keep", "buy", "find", "meet", "draw", "see", "borrow")]
+MOODS = QUALITIES["person"]
+COMPARABLE = [noun for noun in NOUNS if noun.group in ("animal", "thing")]
+SMALL, GROUND = _nouns(["small", "paper", "food"]), _nouns(["ground"])
+
+
+# Grammars
+
+Rule = Callable[[Dice], Word]
+Join = Callable[[Word, Word], Word]
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Rules for sentences of at most `longest` words, and how two of some kinds are joined to a longer one."""
+
+    weights: dict[Rule, int]
+    longest: int
+    joinable: tuple[Rule, ...]
+    joins: tuple[Join, ...]
+    space: int  # a lower bound: the sentences of one rule alone
+    alphabets: tuple[tuple[str, ...], tuple[str, ...]]
+
+    @cached_property
+    def _rules(self) -> tuple[Rule, ...]:
+        return tuple(rule for rule, weight in self.weights.items() for _ in range(weight))
+
+    def draw(self, dice: Dice) -> Example:
+        while True:
+            example = _example(dice.pick(self._rules)(dice))
+            if len(example.source) <= self.longest:
+                return example
+
+    def draw_longer(self, dice: Dice, than: int) -> Example:
+        while True:
+            join, one, other = dice.pick(self.joins), dice.pick(self.joinable), dice.pick(self.joinable)
+            example = _example(join(one(dice), other(dice)))
+            if len(example.source) > than:
+                return example
+
+
+def _example(sentence: Word) -> Example:
+    return Example(tuple(sentence.english.split()), tuple(sentence.chinese))
+
+
+def _alphabets(words: Iterable[Word]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    words = list(words)
+    source = _different(token for word in words for token in word.english.split())
+    return source, _different(letter for word in words for letter in word.chinese)
+
+
+def _spoken(phrases: Iterable[NounPhrase]) -> Iterator[Word]:
+    for phrase in phrases:
+        yield Word(f"{phrase.subject} {phrase.object} {phrase.be}", phrase.topic + phrase.goal)
+
+
+def _compared_words(groups: Iterable[str]) -> Iterator[Word]:
+    for adjective in (adjective for group in groups for adjective in COMPARED[group]):
+        yield Word(f"{adjective.english} {adjective.comparative}", adjective.chinese)
+    yield Word("much than not as", "比得多没有")
+
+
+def _giving_words() -> Iterator[Word]:
+    return (Word(giving.past, giving.done.format("")) for giving in GIVINGS)
+
+
+def _simple_words() -> Iterator[Word]:
+    yield from _spoken(PRONOUNS)
+    for group in ("person", "animal", "thing", "paper", "food"):
+        yield from _spoken(DEFINITE[group])
+    yield from _spoken(NAMED)
+    yield from (Word(verb.past, verb.chinese) for verb in MUTUAL)
+    yield from (Word(f"{state.base} {state.third}", state.chinese) for state in STATES)
+    yield from _giving_words()
+    yield from _compared_words(COMPARED)
+    yield from (*TOPICS, *BESIDE, Word("do does not and but", "不了在，但是"))
+
+
+def _phrases_words() -> Iterator[Word]:
+    yield from _spoken(PRONOUNS)
+    yield from _spoken(NAMED)
+    for noun in NOUNS:
+        yield from _spoken(_definite(noun))
+        yield Word(noun.many, noun.measure)
+    yield from (*ALL_OWNERS, *COUNTS, *DAYS, *AGES, *PLACES, *BELOW)
+    yield from (Word(f"{verb.base} {verb.past}", verb.chinese) for verb in VERBS)
+    yield from _giving_words()
+    yield from (Word(giving.base, giving.undone.format("")) for giving in GIVINGS)
+    yield from _compared_words(("animal", "thing"))
+    yield from (Word(adjective.english, adjective.chinese) for group in QUALITIES.values() for adjective in group)
+    yield Word("a an this that these those many ago who there because before after and", "一这那些很多前，因为所以以后它她们")
+    yield Word("did not was were very too is are it ? what where when how which", "没了的不太有谁什么时候哪里几吗？")
+
+
+def _gifts_in_simple() -> int:
+    """Two people who differ, a verb and a thing each make another sentence."""
+    pairs = sum(one.head != other.head for one in PEOPLE for other in PEOPLE)
+    return pairs * sum(len(DEFINITE[group]) for giving in GIVINGS for group in giving.what)
+
+
+def _reasons_in_phrases() -> int:
+    """`tom saw the cat because she bought the car at home yesterday`: any two verbs, place and time."""
+    deeds = [len((*PRONOUNS, *NAMED)) * len([n for n in PATIENTS[v] if n.group != "person"]) for v in DOING["person"]]
+    pairs = sum(deeds) ** 2 - sum(deed**2 for deed in deeds)
+    return pairs * len(PLACES) * len(set(TIMES))
+
+
+SIMPLE = Grammar(
+    weights={_act: 6, _liking: 4, _study: 1, _contrast: 2, _comparison: 4, _beside: 2, _present_of: 3},
+    longest=14,
+    joinable=(_act, _liking, _study, _comparison, _beside, _present_of),
+    joins=(_and, _but),
+    space=_gifts_in_simple(),
+    alphabets=_alphabets(_simple_words()),
+)
+PHRASES = Grammar(
+    weights={
+        _happening: 5,
+        _relative_patient: 5,
+        _relative_agent: 3,
+        _gift: 4,
+        _because: 3,
+        _before_or_after: 2,
+        _question: 5,
+        _pronoun: 3,
+        _owned_comparison: 1,
+        _existence: 1,
+    },
+    longest=22,
+    joinable=(_happening, _relative_patient, _relative_agent, _gift),
+    joins=(_and, _because_of),
+    space=_reasons_in_phrases(),
+    alphabets=_alphabets(_phrases_words()),
+)
+GRAMMARS: dict[Level, Grammar] = {"simple": SIMPLE, "phrases": PHRASES}

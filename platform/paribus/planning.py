@@ -1,0 +1,307 @@
+"""Experiment -> runs: each arm resolved, each seed named, each run with an id that hashes all that its numbers depend on."""
+
+import ast
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from paribus.parts import Part, spec_class
+from paribus.parts.task import TaskSpec
+from paribus.spec.arms import Arm
+from paribus.spec.load import Loaded
+from paribus.spec.wording import shown
+
+# Raised in any commit that changes a number which a run with old settings would give.
+RESULTS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm on one task with one seed; plain values, so that it can cross to another process."""
+
+    id: str
+    arm: str
+    task: str
+    seed: int
+    settings: dict[str, Any]  # network, training, task, decoding, precision
+    machine: dict[str, Any]
+
+    def tree(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a report says of an arm."""
+
+    name: str
+    changes: dict[str, Any]
+    start: str
+    differences: list[dict[str, str]]  # resolved: what, where, baseline, arm
+    leaks: dict[str, str]  # path of a part -> the promise that it bends
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What a report must know of a metric."""
+
+    name: str
+    title: str
+    direction: str
+    unit: str
+    bounds: list[float] | None
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What a report must know of a task."""
+
+    name: str
+    kind: str
+    main_metric: str
+    metrics: list[MetricInfo]
+    splits: list[str]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment resolved: all that running, storing and reporting need, as plain data."""
+
+    name: str
+    label: str
+    question: str
+    digest: str  # of everything that the runs and their comparison depend on
+    file: str
+    text: str
+    arms: list[Row]
+    tasks: list[TaskInfo]
+    seeds: list[int]
+    analysis: dict[str, Any]
+    runs: list[Run]
+
+    @property
+    def folder(self) -> str:
+        """The name of the report's folder."""
+        return f"{self.name}@{self.label}" if self.label else self.name
+
+    def tree(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of(cls, tree: Mapping[str, Any]) -> "Plan":
+        """The plan of its plain data."""
+        tasks = [TaskInfo(**{**task, "metrics": [MetricInfo(**m) for m in task["metrics"]]}) for task in tree["tasks"]]
+        return cls(
+            **{
+                **tree,
+                "arms": [Row(**row) for row in tree["arms"]],
+                "tasks": tasks,
+                "runs": [Run(**run) for run in tree["runs"]],
+            }
+        )
+
+
+def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (), label: str = "") -> Plan:
+    """All runs of an experiment; with `arms` only the baseline and those, with `seeds` those instead of the file's."""
+    chosen = [arm for arm in loaded.arms if not arms or arm.name in arms or arm.name == "baseline"]
+    seeds = list(seeds) or loaded.experiment.seeds
+    machine = loaded.experiment.machine.model_dump()
+    runs = [
+        run
+        for seed in seeds  # seed by seed, so that a broken-off experiment has whole pairs
+        for arm in chosen
+        for run in _runs(arm, seed, machine)
+    ]
+    rows = [_row(arm, loaded.arms[0]) for arm in chosen]
+    analysis = loaded.experiment.analysis.model_dump()
+    digest = _hash({"runs": [[run.arm, run.task, run.id] for run in runs], "analysis": analysis})
+    return Plan(
+        name=loaded.name,
+        label=label,
+        question=loaded.experiment.question,
+        digest=digest,
+        file=str(loaded.file),
+        text=loaded.file.read_text(encoding="utf-8-sig"),
+        arms=rows,
+        tasks=[_task(name, task) for name, task in loaded.arms[0].setting.tasks.items()],
+        seeds=list(seeds),
+        analysis=analysis,
+        runs=runs,
+    )
+
+
+def _runs(arm: Arm, seed: int, machine: dict[str, Any]) -> Iterator[Run]:
+    setting = arm.setting
+    for name, task in setting.tasks.items():
+        settings = {
+            "network": setting.network.model_dump(),
+            "training": setting.training.model_dump(),
+            "task": task.model_dump(),
+            "decoding": setting.decoding.model_dump(),
+            "precision": setting.precision,
+        }
+        yield Run(run_id(arm, name, seed), arm.name, name, seed, settings, machine)
+
+
+def run_id(arm: Arm, task: str, seed: int) -> str:
+    """The identity of a run: names, texts, analysis and machine are no part of it."""
+    setting = arm.setting
+    spec = setting.tasks[task]
+    assert isinstance(spec, TaskSpec)
+    named = [part for _, part in setting.network.parts()]
+    named += [spec, setting.decoding, setting.training.optimizer, setting.training.schedule]
+    outside = sorted({part.kind for part in named if "." in part.kind})
+    return _hash(
+        {
+            "results": RESULTS_VERSION,
+            "network": setting.network.identity(),
+            "training": setting.training.identity(),
+            "task": spec.fingerprint(),
+            "decoding": setting.decoding.identity(),
+            "precision": setting.precision,
+            "seed": seed,
+            "sources": {kind: source_of(kind) for kind in outside},
+        }
+    )
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_of(kind: str) -> str:
+    """A hash of an outside part's source, and of what it imports from its own package."""
+    found: dict[str, str] = {}
+    waiting = [kind]
+    while waiting:
+        module = waiting.pop()
+        file = _file_of(module)
+        if module in found or file is None:
+            continue
+        text = file.read_text(encoding="utf-8")
+        found[module] = hashlib.sha256(text.encode()).hexdigest()
+        waiting += [name for name in _imports(text, module) if name.split(".")[0] == kind.split(".")[0]]
+    return _hash(found)
+
+
+def _file_of(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _imports(text: str, module: str) -> Iterator[str]:
+    package = module.split(".")[:-1]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*start, *([node.module] if node.module else [])])
+            yield source
+            yield from (f"{source}.{name.name}" for name in node.names)
+
+
+def _row(arm: Arm, baseline: Arm) -> Row:
+    leaks = {path: ", ".join(sorted(part.leaks)) for path, part in arm.setting.network.parts() if part.leaks}
+    decoder = arm.setting.network.decoder
+    if decoder is not None and not decoder.causal:
+        leaks["decoder"] = "future"
+    return Row(arm.name, dict(arm.changes), arm.start, differences(baseline.setting.tree(), arm.setting.tree()), leaks)
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Every resolved value that differs: what, where (sides and layers that differ alike are told once), baseline, arm."""
+    left, right = dict(_values(one, ())), dict(_values(other, ()))
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for path in dict.fromkeys([*left, *right]):
+        before, after = left.get(path, "—"), right.get(path, "—")
+        if before != after and not _inside_a_swap(path, left, right):
+            where, what = _place(path)
+            places.setdefault((what, before, after), []).append(where)
+    layers = {side: max(_layers(one, side), _layers(other, side)) for side in ("encoder", "decoder")}
+    return [
+        {"what": what, "where": _where(where, layers), "baseline": before, "arm": after}
+        for (what, before, after), where in places.items()
+    ]
+
+
+def _inside_a_swap(path: tuple[str, ...], left: Mapping[Any, str], right: Mapping[Any, str]) -> bool:
+    """Whether a value is a field that came or went with another kind, at its default: the kind says it."""
+    return (path not in left or path not in right) and any(
+        path[:length] in left and path[:length] in right and left[path[:length]] != right[path[:length]]
+        for length in range(1, len(path))
+    )
+
+
+def _layers(tree: Mapping[str, Any], side: str) -> int:
+    stack = tree["network"].get(side)
+    return len(stack["layers"]) if stack else 0
+
+
+def _place(path: tuple[str, ...]) -> tuple[str, str]:
+    """(where, what): `network.decoder.layers.0.cross.heads` is heads of the mixer in `decoder cross 0`."""
+    if path[0] != "network" or len(path) < 3 or path[1] not in ("encoder", "decoder"):
+        return "", ".".join(path[1:] if path[0] in ("network", "tasks") else path)
+    if path[2] != "layers":
+        return path[1], ".".join(path[2:])
+    index, rest = path[3], path[4:]
+    if rest[0] == "cross":
+        return f"{path[1]} cross {index}", ".".join(("mixer", *rest[1:]))
+    return f"{path[1]} {index}", ".".join(rest)
+
+
+def _where(places: list[str], layers: Mapping[str, int]) -> str:
+    """`encoder 0, encoder 1` is `encoder` where it has two layers."""
+    found: dict[str, list[str]] = {}
+    for place in places:
+        name, _, index = place.rpartition(" ")
+        if index.isdigit():
+            found.setdefault(name, []).append(index)
+        elif place:
+            found.setdefault(place, [])
+    told = []
+    for name, indices in found.items():
+        whole = not indices or len(indices) == layers[name.split()[0]]
+        told.append(name if whole else f"{name} layer {', '.join(indices)}")
+    return ", ".join(told)
+
+
+def _values(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Single values by path; a part is told by its kind, and beyond that by what differs from its defaults."""
+    if isinstance(tree, Mapping) and "kind" in tree:
+        fields = {key: value for key, value in tree.items() if key != "kind"}
+        yield path, str(tree["kind"])
+        for key, value in fields.items():
+            yield from _values(value, (*path, key))
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _values(value, (*path, str(key)))
+    elif isinstance(tree, list) and tree and isinstance(tree[0], Mapping):
+        for index, value in enumerate(tree):
+            yield from _values(value, (*path, str(index)))
+    else:
+        yield path, shown(tree)
+
+
+@cache
+def metric_info(name: str) -> MetricInfo:
+    spec: Any = spec_class("metric", name)
+    bounds = None if spec.bounds is None else list(spec.bounds)
+    return MetricInfo(name, spec.title, spec.direction, spec.unit, bounds)
+
+
+def _task(name: str, task: Part) -> TaskInfo:
+    assert isinstance(task, TaskSpec)
+    metrics = [metric_info(metric) for metric in task.metrics]
+    splits = [split for split in task.splits if split != "training"]
+    return TaskInfo(name, task.kind, task.metrics[0], metrics, splits, task.model_dump())

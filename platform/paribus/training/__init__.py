@@ -1,0 +1,1 @@
+"""One run -> one record, with Lightning, inside a worker."""

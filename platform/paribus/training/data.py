@@ -1,0 +1,232 @@
+"""Examples as numbers: encoded once, batched by index, bucketed by length, in an order that is a pure function of the seed.
+
+Axes: B batch, S source time, T target time.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from paribus.cost import Lengths
+from paribus.network import Batch, Sizes
+from paribus.parts import Swappable
+from paribus.parts.task import END, PAD, SEPARATOR, SPECIALS, START, Example, Task, TaskSpec, Vocabulary
+from paribus.spec.training import Batch as BatchSpec
+from paribus.training.streams import derive
+
+IGNORED = -100  # as cross_entropy has it
+POOL = 32  # batches whose examples are sorted by length together
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Sequences of different lengths in one array."""
+
+    flat: Indices
+    starts: Indices
+    lengths: Indices
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        flat = np.fromiter((number for row in rows for number in row), dtype=np.int64, count=int(lengths.sum()))
+        return cls(flat, np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64), lengths)
+
+    def padded(self, rows: Indices, filling: int) -> tuple[Tensor, Tensor | None]:
+        """The rows side by side with padding at the right, and their lengths unless all are equal."""
+        lengths = self.lengths[rows]
+        places = np.arange(int(lengths.max()))
+        real = places < lengths[:, None]
+        values = np.full(real.shape, filling, dtype=np.int64)
+        values[real] = self.flat[(self.starts[rows, None] + places)[real]]
+        ragged = bool((lengths != lengths[0]).any())
+        return torch.from_numpy(values), torch.from_numpy(lengths) if ragged else None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A batch with what should come out of it."""
+
+    batch: Batch
+    targets: Tensor  # (B,T) with IGNORED where nothing is asked, or (B,) labels
+    asked: int  # targets that count
+    rows: Indices
+
+    def to(self, device: torch.device) -> "Reading":
+        if device.type == "cpu":
+            return self
+        moved = {
+            name: None if value is None else value.to(device, non_blocking=True)
+            for name, value in vars(self.batch).items()
+        }
+        return replace(self, batch=Batch(**moved), targets=self.targets.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True)
+class Split:
+    """The examples of one split, encoded for one family of networks."""
+
+    source: Ragged | None
+    inputs: Ragged | None
+    targets: Ragged
+    labels: bool
+    tokens: Indices  # real source and target tokens of each example, whatever the family
+    order: Indices  # lengths that batches are composed by, whatever the family
+    prompts: Indices  # how many inputs are given before writing starts
+    examples: Sequence[Example]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def reading(self, rows: Indices) -> Reading:
+        source, source_lengths = (None, None) if self.source is None else self.source.padded(rows, PAD)
+        inputs, input_lengths = (None, None) if self.inputs is None else self.inputs.padded(rows, PAD)
+        targets, _ = self.targets.padded(rows, IGNORED)
+        if self.labels:
+            targets = targets[:, 0]
+        batch = Batch(source, source_lengths, inputs, input_lengths)
+        return Reading(batch, targets, int((targets != IGNORED).sum()), rows)
+
+    def longest(self, side: str) -> int:
+        """The longest sequence that a side of the network reads."""
+        rows = self.source if side == "encoder" else self.inputs
+        return 0 if rows is None else int(rows.lengths.max())
+
+    def batches(self, size: int) -> Iterator[Indices]:
+        """All examples, those of like length together."""
+        ordered = np.argsort(self.order, kind="stable")
+        for start in range(0, len(ordered), size):
+            yield ordered[start : start + size]
+
+
+class Dataset:
+    """A task as one family of networks reads it."""
+
+    def __init__(self, spec: TaskSpec, family: str) -> None:
+        self.task: Task = spec.build()
+        self.family = family
+        self.labels = spec.shape == "labels"
+        self.source_vocabulary = self.task.source_vocabulary
+        self.target_vocabulary = self.task.target_vocabulary
+        if family == "decoder" and not self.labels:
+            self.source_vocabulary = self.target_vocabulary = _joint(self.source_vocabulary, self.target_vocabulary)
+        self._splits: dict[str, Split] = {}
+
+    def split(self, name: str) -> Split:
+        if name not in self._splits:
+            self._splits[name] = self._encoded(self.task.examples(name))
+        return self._splits[name]
+
+    def sizes(self) -> Sizes:
+        training = self.split("training")
+        return Sizes(
+            source_vocabulary=len(self.source_vocabulary),
+            target_vocabulary=len(self.target_vocabulary),
+            longest_source=training.longest("encoder"),
+            longest_target=training.longest("decoder"),
+            labels=self.labels,
+        )
+
+    def lengths(self) -> Lengths:
+        """Means over the training split."""
+        training = self.split("training")
+        encoder = 0.0 if training.source is None else float(training.source.lengths.mean())
+        decoder = 0.0 if training.inputs is None else float(training.inputs.lengths.mean())
+        return Lengths(encoder, decoder, float(training.tokens.mean()))
+
+    def _encoded(self, examples: Sequence[Example]) -> Split:
+        sources = [self.source_vocabulary.encode(example.source) for example in examples]
+        targets = [self.target_vocabulary.encode(example.target) for example in examples]
+        lengths = np.array([[len(source), len(target)] for source, target in zip(sources, targets, strict=True)])
+        tokens = lengths[:, 0] if self.labels else lengths.sum(1)
+        source, inputs, prompts = None, None, np.zeros(len(examples), dtype=np.int64)
+        if self.labels:
+            source, inputs = (Ragged.of(sources), None) if self.family == "encoder" else (None, Ragged.of(sources))
+            wanted = Ragged.of(targets)
+        elif self.family == "encoder_decoder":
+            source = Ragged.of([[*row, END] for row in sources])
+            inputs = Ragged.of([[START, *row] for row in targets])
+            wanted = Ragged.of([[*row, END] for row in targets])
+            prompts += 1
+        else:
+            inputs = Ragged.of([[*row, SEPARATOR, *answer] for row, answer in zip(sources, targets, strict=True)])
+            wanted = Ragged.of([[*[IGNORED] * len(row), *answer, END] for row, answer in zip(sources, targets, strict=True)])
+            prompts += lengths[:, 0] + 1
+        order = lengths[:, 0] * (int(lengths[:, 1].max()) + 1) + lengths[:, 1]
+        return Split(source, inputs, wanted, self.labels, tokens, order, prompts, examples)
+
+
+@lru_cache(maxsize=4)
+def dataset(task: str, family: str) -> Dataset:
+    """The data set of a task given as JSON; kept, since a worker meets the same one again and again."""
+    spec = Swappable("task").validate(json.loads(task))
+    assert isinstance(spec, TaskSpec)
+    return Dataset(spec, family)
+
+
+def _joint(source: Vocabulary, target: Vocabulary) -> Vocabulary:
+    """One vocabulary for both sides."""
+    words = (*source.tokens[len(SPECIALS) :], *target.tokens[len(SPECIALS) :])
+    return Vocabulary(list(dict.fromkeys(words)))
+
+
+class Order:
+    """Which examples make up each micro-step: a pure function of the seed, whatever trains on them."""
+
+    def __init__(self, split: Split, batch: BatchSpec, seed: int) -> None:
+        self._split = split
+        self._batch = batch
+        self._seed = seed
+        self._cached: tuple[int, list[Indices]] = (-1, [])
+
+    def epoch(self, number: int) -> list[Indices]:
+        """The batches of one pass over the data; what does not fill a batch is left for the next pass."""
+        if self._cached[0] != number:
+            self._cached = (number, self._shuffled(number))
+        return self._cached[1]
+
+    def __iter__(self) -> Iterator[Indices]:
+        number = 0
+        while True:
+            yield from self.epoch(number)
+            number += 1
+
+    def _shuffled(self, number: int) -> list[Indices]:
+        # RandomState, since its streams never change between versions of numpy.
+        words = hashlib.sha256(str(derive(self._seed, "order", number)).encode()).digest()
+        generator = np.random.RandomState(np.frombuffer(words, dtype=np.uint32))
+        shuffled = generator.permutation(len(self._split))
+        batches: list[Indices] = []
+        pool = self._pool_size()
+        for start in range(0, len(shuffled), pool):
+            rows = shuffled[start : start + pool]
+            batches += self._cut(rows[np.argsort(self._split.order[rows], kind="stable")])
+        return [batches[index] for index in generator.permutation(len(batches))]
+
+    def _pool_size(self) -> int:
+        if self._batch.examples is not None:
+            return POOL * self._batch.examples
+        assert self._batch.tokens is not None
+        return max(1, int(POOL * self._batch.tokens / float(self._split.tokens.mean())))
+
+    def _cut(self, rows: Indices) -> list[Indices]:
+        if self._batch.examples is not None:
+            size = self._batch.examples
+            return [rows[start : start + size] for start in range(0, len(rows) - size + 1, size)]
+        batches, start, total = [], 0, 0
+        assert self._batch.tokens is not None
+        for index, tokens in enumerate(self._split.tokens[rows]):
+            if total + tokens > self._batch.tokens and index > start:
+                batches.append(rows[start:index])
+                start, total = index, 0
+            total += int(tokens)
+        return [*batches, rows[start:]] if len(rows) > start else batches

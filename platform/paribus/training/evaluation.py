@@ -1,0 +1,80 @@
+"""How good a network is on a split: one pass with the right answers given, one of writing where a metric asks for it."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from paribus.network import Network
+from paribus.parts import Part, spec_class
+from paribus.store.record import Score
+from paribus.training.data import IGNORED, Indices, Reading, Split
+from paribus.training.decoding import greedy, targets_of
+
+BATCH = 256
+ROOM = 10  # tokens that a written output may be longer than the longest right answer
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates in the state that training leaves things: same device, same precision, dropout off."""
+
+    network: Network
+    decoding: Part
+    device: torch.device
+    precision: Callable[[], AbstractContextManager[object]]
+
+    def scores(self, name: str, split: Split, metrics: Sequence[str], rows: Indices | None = None) -> list[Score]:
+        """Each metric on the split, or the reason why there is none."""
+        for side in ("encoder", "decoder"):
+            capacity = self.network.capacity(side)
+            if capacity is not None and split.longest(side) > capacity:
+                return [Score(name, metric, None, "capacity") for metric in metrics]
+        values = self._values(split, metrics, rows)
+        return [
+            Score(name, metric, values[metric]) if np.isfinite(values[metric]) else Score(name, metric, None, "not finite")
+            for metric in metrics
+        ]
+
+    def _values(self, split: Split, metrics: Sequence[str], rows: Indices | None) -> dict[str, float]:
+        was_training = self.network.training
+        self.network.eval()
+        loss, right, asked, exact = 0.0, 0, 0, 0
+        writes = any(getattr(spec_class("metric", metric), "needs_writing", False) for metric in metrics)
+        count = len(split) if rows is None else len(rows)
+        try:
+            with torch.inference_mode(), self.precision():
+                for piece in _pieces(split, rows):
+                    reading = split.reading(piece).to(self.device)
+                    nll, hits = _judged(self.network(reading.batch), reading)
+                    loss, right, asked = loss + nll, right + hits, asked + reading.asked
+                    if writes:
+                        exact += self._exact(reading, split)
+        finally:
+            self.network.train(was_training)
+        share = right / asked
+        return {"loss": loss / asked, "token_accuracy": share, "accuracy": share, "exact_match": exact / count}
+
+    def _exact(self, reading: Reading, split: Split) -> int:
+        limit = getattr(self.decoding, "max_length", None) or int(split.targets.lengths.max()) + ROOM
+        written = greedy(self.network, reading, split, limit)
+        return sum(one == other for one, other in zip(written, targets_of(split, reading.rows.tolist()), strict=True))
+
+
+def _pieces(split: Split, rows: Indices | None) -> list[Indices]:
+    if rows is None:
+        return list(split.batches(BATCH))
+    ordered = rows[np.argsort(split.order[rows], kind="stable")]
+    return [ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH)]
+
+
+def _judged(logits: Tensor, reading: Reading) -> tuple[float, int]:
+    """Sum of the negative log-likelihood, and how many targets were the likeliest."""
+    flat, targets = logits.flatten(0, -2).float(), reading.targets.flatten()
+    nll = functional.cross_entropy(flat, targets, ignore_index=IGNORED, reduction="sum")
+    hits = ((flat.argmax(-1) == targets) & (targets != IGNORED)).sum()
+    return float(nll), int(hits)

@@ -1,0 +1,130 @@
+"""The network as Lightning trains it, and the batches that it is given."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import lightning
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from paribus.network import Network
+from paribus.parts.optimizer import OptimizerSpec
+from paribus.parts.schedule import ScheduleSpec
+from paribus.spec.training import Training
+from paribus.training.data import IGNORED, Order, Reading, Split
+from paribus.training.streams import set_dropout
+
+
+class Diverged(Exception):
+    """The loss is no finite number any more."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        super().__init__(f"the loss is not finite at step {step}")
+
+
+@dataclass(frozen=True)
+class Micro:
+    """One micro-batch, and what the whole step needs to know of its other micro-batches."""
+
+    reading: Reading
+    step: int
+    micro: int
+    asked: int  # targets of the whole step
+    tokens: int
+    spent: tuple[float, float]  # of the budget, before the step and after it
+
+
+class Stream:
+    """The micro-batches from a micro-step on, without end; batches are made when they are asked for."""
+
+    def __init__(self, split: Split, training: Training, seed: int, flops_per_token: float, start: int = 0) -> None:
+        self._split = split
+        self._training = training
+        self._order = Order(split, training.batch, seed)
+        self._rate = {"steps": 0.0, "tokens": 1.0, "flops": flops_per_token}[training.unit]
+        self._start = start
+
+    def __iter__(self) -> Iterator[Micro]:
+        several = self._training.accumulate
+        rows = iter(self._order)
+        step, spent = 0, 0.0
+        while True:
+            chosen = [next(rows) for _ in range(several)]
+            tokens = [int(self._split.tokens[indices].sum()) for indices in chosen]
+            after = spent + (sum(tokens) * self._rate if self._rate else 1.0)
+            if step >= self._start:
+                readings = [self._split.reading(indices) for indices in chosen]
+                asked = sum(reading.asked for reading in readings)
+                for micro, reading in enumerate(readings):
+                    yield Micro(reading, step, micro, asked, tokens[micro], (spent, after))
+            step, spent = step + 1, after
+
+    def steps(self) -> int:
+        """How many steps the budget pays for; the last one may go over it."""
+        budget = self._training.budget
+        if not self._rate:
+            return int(budget)
+        rows, spent, count = iter(self._order), 0.0, 0
+        while spent < budget:
+            micros = (next(rows) for _ in range(self._training.accumulate))
+            spent += self._rate * sum(int(self._split.tokens[indices].sum()) for indices in micros)
+            count += 1
+        return count
+
+
+class Learner(lightning.LightningModule):
+    """Loss, optimizer and learning rate of one run. Nothing is logged by the step: losses wait until they are asked for."""
+
+    def __init__(self, network: Network, training: Training, seed: int, *, fused: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.training_spec = training
+        self.seed = seed
+        self.fused = fused
+        self._losses: list[Tensor] = []
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        spec = self.training_spec.optimizer
+        assert isinstance(spec, OptimizerSpec)
+        optimizer: torch.optim.Optimizer = spec.build(self.network, fused=self.fused)
+        return optimizer
+
+    def transfer_batch_to_device(self, batch: Micro, device: torch.device, dataloader_idx: int) -> Micro:
+        if device.type == "cpu":
+            return batch
+        return Micro(batch.reading.to(device), batch.step, batch.micro, batch.asked, batch.tokens, batch.spent)
+
+    def training_step(self, batch: Micro, batch_idx: int) -> Tensor:
+        if batch.micro == 0:
+            self._set_rate(batch)
+        set_dropout(self.seed, batch.step, batch.micro, self.global_rank, self.device)
+        logits = self.network(batch.reading.batch)
+        loss = functional.cross_entropy(
+            logits.flatten(0, -2).float(),
+            batch.reading.targets.flatten(),
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=self.training_spec.label_smoothing,
+        )
+        share = loss / batch.asked
+        self._losses.append(share.detach())
+        return share * self.training_spec.accumulate  # Lightning divides by it again
+
+    def _set_rate(self, batch: Micro) -> None:
+        spec, schedule = self.training_spec.optimizer, self.training_spec.schedule
+        assert isinstance(spec, OptimizerSpec) and isinstance(schedule, ScheduleSpec)
+        rate = spec.lr * schedule.factor(*batch.spent, self.training_spec.budget)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def take_losses(self, first: int) -> list[float]:
+        """The loss of each step since the last call, the first of which is step `first`; raises Diverged."""
+        micro = torch.stack(self._losses).view(-1, self.training_spec.accumulate)
+        self._losses.clear()
+        losses: list[float] = micro.sum(1).tolist()
+        for index, loss in enumerate(losses):
+            if loss != loss or loss in (float("inf"), float("-inf")):
+                raise Diverged(first + index)
+        return losses
