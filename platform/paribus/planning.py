@@ -22,17 +22,22 @@ RESULTS_VERSION = 1
 
 @dataclass(frozen=True)
 class Run:
-    """One arm on one task with one seed; plain values, so that it can cross to another process."""
+    """One arm on one task with one seed."""
 
     id: str
     arm: str
     task: str
     seed: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs to train a run; plain values, so that it can cross to another process."""
+
+    id: str
+    seed: int
     settings: dict[str, Any]  # network, training, task, decoding, precision
     machine: dict[str, Any]
-
-    def tree(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,12 @@ class Plan:
     tasks: list[TaskInfo]
     seeds: list[int]
     analysis: dict[str, Any]
+    settings: dict[str, dict[str, dict[str, Any]]]  # arm -> task -> resolved settings
+    machine: dict[str, Any]
     runs: list[Run]
+
+    def job(self, run: Run) -> Job:
+        return Job(run.id, run.seed, self.settings[run.arm][run.task], self.machine)
 
     @property
     def folder(self) -> str:
@@ -111,12 +121,11 @@ def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (),
     """All runs of an experiment; with `arms` only the baseline and those, with `seeds` those instead of the file's."""
     chosen = [arm for arm in loaded.arms if not arms or arm.name in arms or arm.name == "baseline"]
     seeds = list(seeds) or loaded.experiment.seeds
-    machine = loaded.experiment.machine.model_dump()
     runs = [
-        run
+        Run(run_id(arm, task, seed), arm.name, task, seed)
         for seed in seeds  # seed by seed, so that a broken-off experiment has whole pairs
         for arm in chosen
-        for run in _runs(arm, seed, machine)
+        for task in arm.setting.tasks
     ]
     rows = [_row(arm, loaded.arms[0]) for arm in chosen]
     analysis = loaded.experiment.analysis.model_dump()
@@ -132,21 +141,21 @@ def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (),
         tasks=[_task(name, task) for name, task in loaded.arms[0].setting.tasks.items()],
         seeds=list(seeds),
         analysis=analysis,
+        settings={arm.name: {task: _settings(arm, task) for task in arm.setting.tasks} for arm in chosen},
+        machine=loaded.experiment.machine.model_dump(),
         runs=runs,
     )
 
 
-def _runs(arm: Arm, seed: int, machine: dict[str, Any]) -> Iterator[Run]:
+def _settings(arm: Arm, task: str) -> dict[str, Any]:
     setting = arm.setting
-    for name, task in setting.tasks.items():
-        settings = {
-            "network": setting.network.model_dump(),
-            "training": setting.training.model_dump(),
-            "task": task.model_dump(),
-            "decoding": setting.decoding.model_dump(),
-            "precision": setting.precision,
-        }
-        yield Run(run_id(arm, name, seed), arm.name, name, seed, settings, machine)
+    return {
+        "network": setting.network.model_dump(),
+        "training": setting.training.model_dump(),
+        "task": setting.tasks[task].model_dump(),
+        "decoding": setting.decoding.model_dump(),
+        "precision": setting.precision,
+    }
 
 
 def run_id(arm: Arm, task: str, seed: int) -> str:

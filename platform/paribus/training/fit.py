@@ -1,6 +1,7 @@
 """Train one run: from plain settings to a record, in the folder that the run's files go to."""
 
 import hashlib
+import json
 import math
 import platform
 import subprocess
@@ -21,9 +22,9 @@ from safetensors.torch import save_file
 from paribus.cost import cost
 from paribus.errors import MachineError
 from paribus.network import Network, build
-from paribus.parts import Part, Swappable
+from paribus.parts import Part, Swappable, spec_class
 from paribus.parts.task import TaskSpec
-from paribus.planning import RESULTS_VERSION, Run
+from paribus.planning import RESULTS_VERSION, Job
 from paribus.spec.machine import Machine, seconds
 from paribus.spec.network import Architecture
 from paribus.spec.training import Training
@@ -62,9 +63,7 @@ class Settings:
     seed: int
 
     @classmethod
-    def of(cls, run: Run) -> "Settings":
-        import json
-
+    def of(cls, run: Job) -> "Settings":
         tree = run.settings
         network = Architecture.model_validate(tree["network"])
         task = Swappable("task").validate(tree["task"])
@@ -92,7 +91,7 @@ def device_of(machine: Machine) -> torch.device:
     return torch.device(wanted)
 
 
-def train(run: Run, folder: Path, progress: Progress, should_stop: Callable[[], bool]) -> Record:
+def train(run: Job, folder: Path, progress: Progress, should_stop: Callable[[], bool]) -> Record:
     """The record of one run; whatever ends it early is told by the record's status."""
     started = datetime.now(UTC)
     settings = Settings.of(run)
@@ -256,7 +255,7 @@ class Watch(Callback):
     def _keep(self, watched: float | None) -> None:
         """Keep the weights if they are to be tested: the first best, or the last."""
         training = self.settings.training
-        direction = getattr(spec_of_metric(training.monitor), "direction", "min")
+        direction = getattr(spec_class("metric", training.monitor), "direction", "min")
         value = -math.inf if watched is None else watched if direction == "max" else -watched
         better = value > self._best
         self._without_better = 0 if better else self._without_better + 1
@@ -297,12 +296,6 @@ class Watch(Callback):
         """The points as columns."""
         names = dict.fromkeys(name for point in self.points for name in point)
         return {name: [point.get(name) for point in self.points] for name in names}
-
-
-def spec_of_metric(name: str) -> type[Part]:
-    from paribus.parts import spec_class
-
-    return spec_class("metric", name)
 
 
 def evaluation_steps(training: Training, steps: int) -> set[int]:

@@ -254,7 +254,9 @@ DESCRIPTIONS = {
 
 
 def _definite(noun: Noun) -> list[NounPhrase]:
-    return [_the(noun), *(_that(noun, description) for description in DESCRIPTIONS[noun])]
+    """Twice without an adjective, so that short sentences are frequent."""
+    return [_the(noun), _the(noun), *(_that(noun, description) for description in DESCRIPTIONS[noun])]
+
 
 
 PRONOUN_HEADS = {pronoun.head for pronoun in PRONOUNS}
@@ -265,7 +267,7 @@ DEFINITE = {
     group: [phrase for noun in _nouns([group]) for phrase in _definite(noun)]
     for group in ("person", "animal", "thing", "paper", "food", "ground")
 }
-PEOPLE = [*NAMED, *DEFINITE["person"]]
+PEOPLE = [*NAMED, *NAMED, *DEFINITE["person"]]
 AMONG = {("person",): PEOPLE, ("animal",): DEFINITE["animal"], EVERYONE: [*PEOPLE, *DEFINITE["animal"]]}
 
 
@@ -522,10 +524,10 @@ def _relative_patient(dice: Dice) -> Word:
 
 def _relative_agent(dice: Dice) -> Word:
     event = _event(dice, 0.2, 0.4, definite=True)
-    noun = dice.pick(ACTORS[dice.pick(event.verb.who)])
-    agent = _relative(dice, noun)
+    actors = ACTORS[dice.pick(event.verb.who)]
+    agent = _relative(dice, dice.pick(actors))
     while _clash(agent, event.patient):
-        agent = _relative(dice, noun)
+        agent = _relative(dice, dice.pick(actors))
     return event._replace(agent=agent).told()
 
 
@@ -773,8 +775,9 @@ def _phrases_words() -> Iterator[Word]:
 
 def _gifts_in_simple() -> int:
     """Two people who differ, a verb and a thing each make another sentence."""
-    pairs = sum(one.head != other.head for one in PEOPLE for other in PEOPLE)
-    return pairs * sum(len(DEFINITE[group]) for giving in GIVINGS for group in giving.what)
+    people = set(PEOPLE)
+    pairs = sum(one.head != other.head for one in people for other in people)
+    return pairs * sum(len(set(DEFINITE[group])) for giving in GIVINGS for group in giving.what)
 
 
 def _reasons_in_phrases() -> int:

@@ -1,0 +1,95 @@
+"""Where a store lies: the database, and a folder of plain files for each run, from which the database can be rebuilt."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from paribus.errors import StoreError
+from paribus.store import record as records
+from paribus.store.database import Database, Member
+
+VARIABLE = "PARIBUS_STORE"
+
+
+@dataclass
+class Store:
+    """One store, opened."""
+
+    folder: Path
+    database: Database
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def reports(self) -> Path:
+        """Beside the store, where people look."""
+        return self.folder.parent / "reports"
+
+    def run_folder(self, run: str) -> Path:
+        return self.runs / run
+
+    def take_in(self) -> list[str]:
+        """Store the records of finished folders that the database lacks, and give the runs they are of."""
+        if not self.runs.is_dir():
+            return []
+        known = self.database.known()
+        found = []
+        for folder in sorted(self.runs.iterdir()):
+            if folder.name not in known and (folder / records.FILE).is_file():
+                self.database.add(records.read(folder))
+                found.append(folder.name)
+        return found
+
+    def remove(self, run: str) -> None:
+        """Remove a run's row and folder together."""
+        self.database.remove(run)
+        shutil.rmtree(self.run_folder(run), ignore_errors=True)
+
+    def leftovers(self) -> Iterator[Path]:
+        """Folders of attempts that never finished."""
+        if self.runs.is_dir():
+            yield from (folder for folder in sorted(self.runs.iterdir()) if ".partial" in folder.name)
+
+    def find(self, name: str) -> Member:
+        """The run that a user means by the start of an id or by experiment/arm/seed."""
+        members = self.database.members()
+        found = [member for member in members if member.name == name]
+        if not found and name:
+            found = [member for member in members if member.run.startswith(name)]
+        runs = {member.run for member in found}
+        if len(runs) == 1:
+            return found[0]
+        if not runs:
+            raise StoreError(f"no run is called '{name}'; `paribus runs` lists them (RUN is the start of an id or experiment/arm/seed)")
+        raise StoreError(f"'{name}' could be {len(runs)} runs: {', '.join(sorted(runs)[:5])}; give more of the id")
+
+
+def locate(given: str | None = None) -> Path:
+    """The folder of the store: as given, as the environment says, or `.paribus` in the nearest project."""
+    chosen = given or os.environ.get(VARIABLE)
+    if chosen:
+        if "://" in chosen:
+            raise StoreError(f"a store by URL is not built yet: needs a folder, got '{chosen.split('://')[0]}://...'")
+        return Path(chosen).expanduser().resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".paribus").is_dir() or (folder / "pyproject.toml").is_file():
+            return folder / ".paribus"
+    return here / ".paribus"
+
+
+def open_store(given: str | None = None, *, create: bool = True) -> Store:
+    """The store; where it may not be created and is not there, StoreError says so."""
+    folder = locate(given)
+    if not create and not (folder / "store.db").is_file() and not (folder / "runs").is_dir():
+        raise StoreError(f"there is no store at {folder} yet; `paribus run FILE` makes one, --store names another")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        database = Database(folder / "store.db")
+    except OSError as error:
+        raise StoreError(f"the store {folder} cannot be used: {error.strerror}") from None
+    return Store(folder, database)
