@@ -39,6 +39,10 @@ FAMILIES: dict[str, str] = {
 }
 
 
+# Stands for a reference in the JSON Schema of a model; pydantic would look for its definition too early.
+REFERENCE = "x-reference"
+
+
 class Strict(BaseModel):
     """Settings that refuse unknown keys, silent conversions, NaN and change."""
 
@@ -179,7 +183,7 @@ class Swappable:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"$ref": f"#/$defs/{self.family}"}
+        return {REFERENCE: self.family}
 
     def validate(self, value: object) -> Part:
         if isinstance(value, Part):

@@ -8,6 +8,7 @@ from pydantic_core import CoreSchema
 
 from paribus.errors import suggestion
 from paribus.parts import (
+    REFERENCE,
     AnyFeedforward,
     AnyInitialisation,
     AnyMixer,
@@ -84,7 +85,7 @@ class SideChanges(Shaped):
         return _partial(Side, self.side)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"$ref": f"#/$defs/side_{self.side}"}
+        return {REFERENCE: f"side_{self.side}"}
 
 
 class LayerChanges(Shaped):
@@ -97,7 +98,7 @@ class LayerChanges(Shaped):
         return Open(_partial(Layer, self.side))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": {"$ref": f"#/$defs/layer_{self.side}"}}
+        return {"type": "object", "additionalProperties": {REFERENCE: f"layer_{self.side}"}}
 
 
 class Layers(Strict):

@@ -162,6 +162,23 @@ class Database:
                 for row in connection.execute(query)
             ]
 
+    def main_scores(self, members: Sequence[Member], split: str = "test") -> dict[str, dict[str, Any]]:
+        """The test score of each run on the main metric of its task."""
+        plans = {name: self.plan(name) for name in {member.experiment for member in members}}
+        metrics = {
+            member.run: next(task.main_metric for task in plan.tasks if task.name == member.task)
+            for member in members
+            if (plan := plans[member.experiment])
+        }
+        found: dict[str, dict[str, Any]] = {}
+        with self._reading() as connection:
+            for some in _pieces(list(metrics)):
+                query = sql.select(ScoreRow).where(ScoreRow.run.in_(some), ScoreRow.split == split)
+                for row in connection.execute(query):
+                    if row.metric == metrics[row.run]:
+                        found[row.run] = {"metric": row.metric, "value": row.value, "reason": row.reason}
+        return found
+
     # Runs
 
     def add(self, record: Record) -> None:

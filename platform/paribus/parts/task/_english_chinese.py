@@ -29,6 +29,10 @@ class Noun(NamedTuple):
     group: str  # person, animal, thing, paper or food: what adjectives and verbs go by
     traits: tuple[str, ...]
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return (self.group, *self.traits)
+
 
 class Verb(NamedTuple):
     base: str
@@ -61,8 +65,8 @@ class Adjective(NamedTuple):
     english: str
     comparative: str  # empty where nobody compares
     chinese: str  # as a predicate; empty where it is none
-    predicate: tuple[str, ...]  # groups of which it can be said
-    attributive: dict[str, str]  # group -> form before the noun
+    predicate: tuple[str, ...]  # groups of which it can be said, or mood: what people are for a while
+    attributive: dict[str, str]  # group or trait -> form before the noun
 
 
 def _rows(table: str) -> list[list[str]]:
@@ -113,12 +117,12 @@ OWNERS = tuple(
 NOUNS = tuple(
     _noun(*row)
     for row in _rows("""
-        teacher     teachers     老师    位  person  related
-        doctor      doctors      医生    位  person  related
-        neighbour   neighbours   邻居    位  person  related
-        student     students     学生    个  person
-        nurse       nurses       护士    个  person
-        farmer      farmers      农民    个  person
+        teacher     teachers     老师    位  person  grown,related
+        doctor      doctors      医生    位  person  grown,related
+        neighbour   neighbours   邻居    位  person  grown,related
+        student     students     学生    个  person  grown
+        nurse       nurses       护士    个  person  grown
+        farmer      farmers      农民    个  person  grown
         child       children     孩子    个  person
         boy         boys         男孩    个  person  male
         girl        girls        女孩    个  person  female
@@ -153,7 +157,8 @@ NOUNS = tuple(
 VERBS = tuple(
     Verb(base, past, chinese, _list(who), _list(whom))
     for base, past, chinese, who, whom in _rows("""
-        see     saw       看见  person,animal  person,animal,thing,paper,food
+        see     saw       看见  person,animal  person,animal
+        see     saw       看见  person         thing,paper,food
         hear    heard     听见  person,animal  person,animal
         scare   scared    吓到  person,animal  person,animal
         chase   chased    追    animal         person,animal
@@ -204,7 +209,7 @@ STATES = tuple(
         love        loves        热爱  topic
         study       studies      学习  topic
         understand  understands  懂    topic
-        need        needs        需要  topic
+        teach       teaches      教    topic
     """)
 )
 
@@ -224,9 +229,11 @@ ADJECTIVES = tuple(
         young        younger   年轻  person               person=年轻的
         tall         taller    高    person
         kind         kinder    善良  person               person=善良的
-        busy         busier    忙    person
-        tired        -         累    person,animal
-        hungry       -         饿    person,animal
+        busy         busier    忙    person,mood
+        tired        -         累    person,animal,mood
+        hungry       -         饿    person,animal,mood
+        happy        -         高兴  mood
+        angry        -         生气  mood
         clever       cleverer  聪明  person,animal        person=聪明的,animal=聪明的
         lazy         lazier    懒    person,animal        person=懒惰的,animal=懒
         cute         cuter     可爱  animal               animal=可爱的
@@ -236,14 +243,14 @@ ADJECTIVES = tuple(
         black        -         -     -                    animal=黑,thing=黑色的
         white        -         -     -                    animal=白,thing=白色的
         red          -         -     -                    thing=红色的
-        old          -         -     -                    person=年老的,animal=老,thing=旧,paper=旧
+        old          older     旧    thing,paper          grown=年老的,animal=老,thing=旧,paper=旧
         new          newer     新    thing                thing=新
         heavy        heavier   重    thing
         beautiful    more      漂亮  thing                thing=漂亮的
         expensive    more      贵    thing,food           thing=昂贵的
         cheap        cheaper   便宜  thing,food           thing=便宜的,food=便宜的
         fresh        fresher   新鲜  food                 food=新鲜的
-        interesting  more      有趣  paper                paper=有趣的
+        interesting  -         -     -                    paper=有趣的
         important    more      重要  paper                paper=重要的
     """)
 )

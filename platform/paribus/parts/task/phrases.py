@@ -1,13 +1,14 @@
-"""Phrases: English into Chinese by a synchronous grammar of the project's own, from numbers to sentences whose order decides.
+"""Phrases: English into Chinese by a synchronous grammar, from numbers to sentences in which the order decides.
 
-    numbers   one hundred and sixty thousand eight hundred and sixteen   十六万零八百一十六
-    simple    mary is cleverer than the teacher                          玛丽比老师聪明
-    phrases   we found the horse that the cat chased yesterday           我们找到了猫昨天追的那匹马
+- numbers: one hundred and sixty thousand eight hundred and sixteen -> 十六万零八百一十六
+- simple: mary is cleverer than the teacher -> 玛丽比老师聪明
+- phrases: we found the horse that the cat chased yesterday -> 我们找到了猫昨天追的那匹马
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
@@ -86,18 +87,17 @@ class Spec(GeneratedSpec):
         return self._any_number(dice) if level == "numbers" else GRAMMARS[level].draw(dice)
 
     def draw_longer(self, dice: Dice) -> Example:
-        """Longer than any draw of any level; where there are sentences no number is, so sentences alone are drawn then."""
-        sentences = {level: weight for level, weight in self._weights.items() if level != "numbers"}
+        """Longer than any draw of any level; hardly a number is longer than sentences, so beside them none is drawn."""
+        sentences: dict[Level, float] = {level: weight for level, weight in self._weights.items() if level != "numbers"}
         if not sentences:
             return self._longer_number(dice)
         longest = max(self._longest_number, *(GRAMMARS[level].longest for level in sentences))
         return GRAMMARS[_weighted(dice, sentences)].draw_longer(dice, longest)
 
     def alphabets(self) -> tuple[Sequence[str], Sequence[str]]:
-        both = [NUMBER_ALPHABETS if level == "numbers" else GRAMMARS[level].alphabets for level in self._weights]
-        return _different(word for source, _ in both for word in source), _different(
-            letter for _, target in both for letter in target
-        )
+        both = [self._number_alphabets if level == "numbers" else GRAMMARS[level].alphabets for level in self._weights]
+        sources, targets = zip(*both, strict=True)
+        return _different(chain(*sources)), _different(chain(*targets))
 
     def build(self) -> "PhrasesTask":
         return PhrasesTask(self)
@@ -112,6 +112,12 @@ class Spec(GeneratedSpec):
         return self.maximum + 1 if level == "numbers" else GRAMMARS[level].space
 
     @property
+    def _number_alphabets(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        limit = 10 ** (len(str(self.maximum)) + MORE_DIGITS)
+        scales, units = ([name for size, name in names.items() if size < limit] for names in (SCALES, UNITS))
+        return (*ONES, *TENS, *scales, "and"), (*DIGITS, *units)
+
+    @property
     def _longest_number(self) -> int:
         return len(english_number(10 ** len(str(self.maximum)) - 1))
 
@@ -123,7 +129,7 @@ class Spec(GeneratedSpec):
 
     def _longer_number(self, dice: Dice) -> Example:
         while True:
-            digits = len(str(self.maximum)) + dice.between(1, 3)
+            digits = len(str(self.maximum)) + dice.between(1, MORE_DIGITS)
             example = _number(dice.between(10 ** (digits - 1), 10**digits - 1))
             if len(example.source) > self._longest_number:
                 return example
@@ -152,17 +158,17 @@ def _different(tokens: Iterable[str]) -> tuple[str, ...]:
 # Numbers
 
 ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 SCALES = {10**12: "trillion", 10**9: "billion", 10**6: "million", 1000: "thousand", 100: "hundred"}
 
 # Always 二, never 两: written numerals allow it everywhere, and where 两 may stand is a matter of taste.
 DIGITS = "零一二三四五六七八九"
 UNITS = {10**8: "亿", 10**4: "万", 1000: "千", 100: "百", 10: "十"}
 
-NUMBER_ALPHABETS = ((*ONES, *TENS, *SCALES.values(), "and"), (*DIGITS, *UNITS.values()))
+MORE_DIGITS = 3  # that the longer numbers may have
 
 
 def english_number(number: int) -> list[str]:
@@ -208,8 +214,8 @@ def _same(english: str, be: str, chinese: str, head: str) -> NounPhrase:
 
 
 def _the(noun: Noun) -> NounPhrase:
-    """Alone a Chinese noun is definite before the verb; after it only a person known by role is."""
-    goal = noun.chinese if noun.group == "person" else f"那{noun.measure}{noun.chinese}"
+    """Alone a Chinese noun is definite before the verb; after it only a person known by a role is, so no child."""
+    goal = noun.chinese if "grown" in noun.traits else f"那{noun.measure}{noun.chinese}"
     return NounPhrase(f"the {noun.one}", f"the {noun.one}", "is", noun.chinese, goal, noun.chinese)
 
 
@@ -236,18 +242,19 @@ def _several(count: Word, noun: Noun, description: Word) -> NounPhrase:
 
 def _clash(one: NounPhrase, other: NounPhrase) -> bool:
     """Whether two phrases speak of the same thing, as in `tom washed tom 's car`."""
-    return one.head in other.topic or other.head in one.topic or PRONOUN_HEADS >= {one.head, other.head}
+    return one.head in other.topic or other.head in one.topic or {one.head, other.head} <= PRONOUN_HEADS
 
 
 def _nouns(kinds: Sequence[str]) -> list[Noun]:
-    return [noun for noun in NOUNS if noun.group in kinds or any(trait in kinds for trait in noun.traits)]
+    return [noun for noun in NOUNS if not set(kinds).isdisjoint(noun.kinds)]
 
 
 DESCRIPTIONS = {
     noun: [
-        Word(adjective.english, adjective.attributive[noun.group])
+        Word(adjective.english, form)
         for adjective in ADJECTIVES
-        if noun.group in adjective.attributive
+        for kind, form in adjective.attributive.items()
+        if kind in noun.kinds
     ]
     for noun in NOUNS
 }
@@ -256,7 +263,6 @@ DESCRIPTIONS = {
 def _definite(noun: Noun) -> list[NounPhrase]:
     """Twice without an adjective, so that short sentences are frequent."""
     return [_the(noun), _the(noun), *(_that(noun, description) for description in DESCRIPTIONS[noun])]
-
 
 
 PRONOUN_HEADS = {pronoun.head for pronoun in PRONOUNS}
@@ -304,7 +310,8 @@ def _present(dice: Dice, subject: NounPhrase, state: State, english: str, chines
     verb = state.third if single else state.base
     if negative:
         verb = f"{'does' if single else 'do'} not {state.base}"
-    return Word(f"{subject.subject} {verb} {english}", f"{subject.topic}{'不' if negative else ''}{state.chinese}{chinese}")
+    chinese = f"{'不' if negative else ''}{state.chinese}{chinese}"
+    return Word(f"{subject.subject} {verb} {english}", subject.topic + chinese)
 
 
 def _act(dice: Dice) -> Word:
@@ -375,7 +382,12 @@ def _present_of(dice: Dice) -> Word:
 # Level phrases: what English says after the verb or the noun, Chinese says before it
 
 AGENTS = {
-    "person": (PRONOUNS, NAMED, [_the(n) for n in _nouns(["person"])], [p for n in _nouns(["related"]) for p in OWNED[n]]),
+    "person": (
+        PRONOUNS,
+        NAMED,
+        [_the(n) for n in _nouns(["person"])],
+        [p for n in _nouns(["related"]) for p in OWNED[n]],
+    ),
     "animal": ([_the(n) for n in _nouns(["animal"])], [p for n in _nouns(["animal"]) for p in OWNED[n]]),
 }
 PATIENTS = {verb: _nouns(verb.whom) for verb in VERBS}
@@ -385,12 +397,20 @@ GIFTS = {giving: _nouns(giving.what) for giving in GIVINGS}
 ACTORS = {group: _nouns([group]) for group in EVERYONE}
 TIMES = [
     *(day for day in DAYS for _ in range(4)),  # in about two of five sentences the time is one of the few days
-    *(Word(f"{count.english} {age.english} ago", f"{count.chinese}{age.chinese}前") for count in COUNTS for age in AGES),
+    *(
+        Word(f"{count.english} {age.english} ago", f"{count.chinese}{age.chinese}前")
+        for count in COUNTS
+        for age in AGES
+    ),
 ]
 QUALITIES = {
     group: [adjective for adjective in ADJECTIVES if group in adjective.predicate]
-    for group in ("person", "animal", "thing", "paper", "food")
+    for group in ("person", "animal", "thing", "paper", "food", "mood")
 }
+GETTING = [verb for verb in VERBS if verb.base in ("keep", "buy", "find", "meet", "draw", "see", "borrow")]
+MOODS = QUALITIES["mood"]
+COMPARABLE = _nouns(["animal", "thing"])
+SMALL, GROUND = _nouns(["small", "paper", "food"]), _nouns(["ground"])
 
 
 class Event(NamedTuple):
@@ -412,21 +432,17 @@ class Event(NamedTuple):
         return f"{self.where.english} {self.when.english}"
 
     @property
-    def setting(self) -> str:
-        return self.when.chinese + self.where.chinese
-
-    @property
     def bare(self) -> str:
-        """The Chinese verb in a clause before a noun, where 了 is left out."""
-        return f"没{self.verb.chinese}" if self.negative else self.verb.chinese
+        """When, where and the verb in a Chinese clause before a noun, where 了 is left out."""
+        return f"{self.when.chinese}{'没' if self.negative else ''}{self.where.chinese}{self.verb.chinese}"
 
     @property
     def done(self) -> str:
-        return self.bare if self.negative else f"{self.verb.chinese}了"
+        return self.bare if self.negative else f"{self.bare}了"
 
     def told(self) -> Word:
         english = f"{self.agent.subject} {self.past} {self.patient.object} {self.around}"
-        return Word(english, f"{self.agent.topic}{self.setting}{self.done}{self.patient.goal}")
+        return Word(english, f"{self.agent.topic}{self.done}{self.patient.goal}")
 
 
 def _maybe(dice: Dice, words: Sequence[Word], probability: float) -> Word:
@@ -443,10 +459,10 @@ def _patient(dice: Dice, noun: Noun, definite: bool) -> NounPhrase:
         return dice.pick(NAMED)
     description = _maybe(dice, DESCRIPTIONS[noun], 0.3)
     form = dice.below(4 if definite else 8)
-    if form == 0:
-        return _that(noun, description) if description.english else _the(noun)
-    if form == 1:
+    if form == 1 and (noun.group != "person" or "related" in noun.traits):
         return dice.pick(OWNED[noun])
+    if form in (0, 1):
+        return _that(noun, description) if description.english else _the(noun)
     if form in (2, 3):
         return _pointed(dice, noun, description, several=form == 3)
     if form in (4, 5):
@@ -481,53 +497,60 @@ def _happening(dice: Dice) -> Word:
     return _event(dice, 1.0 if placed else 0.3, 0.6 if placed else 1.0).told()
 
 
-def _relative(dice: Dice, noun: Noun) -> NounPhrase:
-    """A noun with a relative clause; the clause may end with a place and a time, which are then its own."""
+def _relative(dice: Dice, noun: Noun, main: str) -> NounPhrase:
+    """A noun with a clause whose verb is not `main`; a place and a time at its end are the clause's own."""
     description = _maybe(dice, DESCRIPTIONS[noun], 0.25)
-    english, chinese = (_did if noun.group in EVERYONE and dice.chance(0.4) else _underwent)(dice, noun)
+    english, chinese = (_did if noun.group in EVERYONE and dice.chance(0.4) else _underwent)(dice, noun, main)
     phrase = _that(noun, description, before=f"{chinese}的")
     english = f"{phrase.object} {'who' if noun.group == 'person' else 'that'} {english}"
     return phrase._replace(subject=english, object=english)
 
 
-def _did(dice: Dice, noun: Noun) -> Word:
+def _other_than(dice: Dice, base: str, verbs: Sequence[Verb]) -> Verb:
+    verb = dice.pick(verbs)
+    while verb.base == base:
+        verb = dice.pick(verbs)
+    return verb
+
+
+def _did(dice: Dice, noun: Noun, main: str) -> Word:
     """(the horse that) chased the cat: the noun is who did it."""
-    itself, verb, negative = _the(noun), dice.pick(DOING[noun.group]), dice.chance(0.2)
+    itself, verb, negative = _the(noun), _other_than(dice, main, DOING[noun.group]), dice.chance(0.2)
     patient = _patient(dice, dice.pick(PATIENTS[verb]), definite=True)
     while _clash(itself, patient):
         patient = _patient(dice, dice.pick(PATIENTS[verb]), definite=True)
     event = Event(itself, verb, patient, negative, _maybe(dice, PLACES, 0.2), _maybe(dice, TIMES, 0.4))
-    return Word(f"{event.past} {patient.object} {event.around}", f"{event.setting}{event.bare}{patient.goal}")
+    return Word(f"{event.past} {patient.object} {event.around}", f"{event.bare}{patient.goal}")
 
 
-def _underwent(dice: Dice, noun: Noun) -> Word:
+def _underwent(dice: Dice, noun: Noun, main: str) -> Word:
     """(the horse that) the cat chased: the noun is what it was done to."""
-    itself, verb, negative = _the(noun), dice.pick(TAKING[noun]), dice.chance(0.2)
+    itself, verb, negative = _the(noun), _other_than(dice, main, TAKING[noun]), dice.chance(0.2)
     agent = _agent(dice, verb.who)
     while _clash(agent, itself):
         agent = _agent(dice, verb.who)
     event = Event(agent, verb, itself, negative, _maybe(dice, PLACES, 0.2), _maybe(dice, TIMES, 0.4))
-    return Word(f"{agent.subject} {event.past} {event.around}", f"{agent.topic}{event.setting}{event.bare}")
+    return Word(f"{agent.subject} {event.past} {event.around}", f"{agent.topic}{event.bare}")
 
 
 def _relative_patient(dice: Dice) -> Word:
     """The time of the main clause stands in front: at the end it would belong to the relative clause."""
     verb, when, negative = dice.pick(VERBS), _maybe(dice, TIMES, 0.4), dice.chance(0.2)
     agent = _agent(dice, verb.who)
-    patient = _relative(dice, dice.pick(PATIENTS[verb]))
+    patient = _relative(dice, dice.pick(PATIENTS[verb]), verb.base)
     while _clash(agent, patient):
-        patient = _relative(dice, dice.pick(PATIENTS[verb]))
+        patient = _relative(dice, dice.pick(PATIENTS[verb]), verb.base)
     event = Event(agent, verb, patient, negative, NOTHING, when)
     english = f"{when.english} {agent.subject} {event.past} {patient.object}"
-    return Word(english, f"{agent.topic}{event.setting}{event.done}{patient.goal}")
+    return Word(english, f"{agent.topic}{event.done}{patient.goal}")
 
 
 def _relative_agent(dice: Dice) -> Word:
     event = _event(dice, 0.2, 0.4, definite=True)
     actors = ACTORS[dice.pick(event.verb.who)]
-    agent = _relative(dice, dice.pick(actors))
+    agent = _relative(dice, dice.pick(actors), event.verb.base)
     while _clash(agent, event.patient):
-        agent = _relative(dice, dice.pick(actors))
+        agent = _relative(dice, dice.pick(actors), event.verb.base)
     return event._replace(agent=agent).told()
 
 
@@ -541,7 +564,7 @@ def _gift(dice: Dice) -> Word:
     chinese = (giving.undone if negative else giving.done).format(receiver.goal)
     when = _maybe(dice, TIMES, 0.7)
     if dice.chance(0.3):
-        item = _relative(dice, noun)
+        item = _relative(dice, noun, giving.base)
         english = f"{when.english} {giver.subject} {verb} {receiver.object} {item.object}"
     else:
         item = _patient(dice, noun, definite=negative)
@@ -561,9 +584,9 @@ def _because_of(one: Word, other: Word) -> Word:
 
 def _mood(dice: Dice) -> Word:
     person, mood = _agent(dice, ("person",)), dice.pick(MOODS)
-    past = "was" if person.be in ("am", "is") else "were"
     english, chinese = dice.pick((("very", "很"), ("too", "太"), ("not", "不")))
-    return Word(f"{person.subject} {past} {english} {mood.english}", f"{person.topic}{chinese}{mood.chinese}")
+    english = f"{person.subject} {_was(person.be)} {english} {mood.english}"
+    return Word(english, person.topic + chinese + mood.chinese)
 
 
 def _other_deed(dice: Dice, deed: Event) -> Event:
@@ -591,7 +614,7 @@ def _what(dice: Dice) -> Word:
     people = event.verb.whom == ("person",) or ("person" in event.verb.whom and dice.chance(0.5))
     wanted = Word("who", "谁") if people else Word("what", "什么")
     english = f"{wanted.english} did {event.agent.subject} {event.verb.base} {event.around} ?"
-    return Word(english, f"{event.agent.topic}{event.setting}{event.done}{wanted.chinese}？")
+    return Word(english, f"{event.agent.topic}{event.done}{wanted.chinese}？")
 
 
 def _who(dice: Dice) -> Word:
@@ -624,29 +647,34 @@ def _how_many(dice: Dice) -> Word:
     noun = dice.pick(PATIENTS[event.verb])
     asked, counted = dice.pick(((f"how many {noun.many}", "几"), (f"which {noun.one}", "哪")))
     english = f"{asked} did {event.agent.subject} {event.verb.base} {event.around} ?"
-    return Word(english, f"{event.agent.topic}{event.setting}{event.done}{counted}{noun.measure}{noun.chinese}？")
+    return Word(english, f"{event.agent.topic}{event.done}{counted}{noun.measure}{noun.chinese}？")
 
 
 def _pronoun(dice: Dice) -> Word:
     """I kept a cat and it is very cute: whom the pronoun means decides its character."""
     verb = dice.pick(GETTING)
-    noun = dice.pick(PATIENTS[verb])
-    agent = dice.pick(dice.pick((PRONOUNS[:2], NAMED)))
-    count = dice.pick((NOTHING, dice.pick(COUNTS)))
-    item = _several(count, noun, NOTHING) if count.english else _a(noun, NOTHING)
-    if agent.subject in NAMES and noun.group != "person" and dice.chance(0.3):
-        pronoun, be, quality = _pronoun_of_name(agent), "is", dice.pick(MOODS)
+    noun, agent = dice.pick(PATIENTS[verb]), dice.pick(dice.pick((PRONOUNS[:2], NAMED)))
+    item = _a(noun, NOTHING) if dice.chance(0.5) else _several(dice.pick(COUNTS), noun, NOTHING)
+    if noun.group != "person" and dice.chance(0.25):
+        pronoun, be, quality = _pronoun_of_agent(agent), agent.be, dice.pick(MOODS)
     else:
         pronoun, be = _pronoun_of_noun(dice, noun, many=item.be == "are"), item.be
         quality = dice.pick(QUALITIES[noun.group])
-    degree = dice.pick((Word("very", "很"), Word("not", "不")))
     happened = Event(agent, verb, item, False, NOTHING, _maybe(dice, TIMES, 0.3))
-    english = f"{pronoun.english} {be} {degree.english} {quality.english}"
-    return _and(happened.told(), Word(english, pronoun.chinese + degree.chinese + quality.chinese))
+    be = _was(be) if happened.when.english else be
+    english, chinese = dice.pick((("very", "很"), ("not", "不")))
+    remark = Word(f"{pronoun.english} {be} {english} {quality.english}", pronoun.chinese + chinese + quality.chinese)
+    return _and(happened.told(), remark)
 
 
-def _pronoun_of_name(person: NounPhrase) -> Word:
-    return Word("she", "她") if person.subject in WOMEN else Word("he", "他")
+def _was(be: str) -> str:
+    return "were" if be == "are" else "was"
+
+
+def _pronoun_of_agent(agent: NounPhrase) -> Word:
+    if agent.subject not in NAMES:
+        return Word(agent.subject, agent.topic)
+    return Word("she", "她") if agent.subject in WOMEN else Word("he", "他")
 
 
 def _pronoun_of_noun(dice: Dice, noun: Noun, many: bool) -> Word:
@@ -677,12 +705,6 @@ def _existence(dice: Dice) -> Word:
     thing = _a(noun, description) if dice.chance(0.4) else _several(count, noun, description)
     english = f"there {thing.be} {thing.object} {side.english} {place.object}"
     return Word(english, f"{place.topic}{side.chinese}有{thing.goal}")
-
-
-GETTING = [verb for verb in VERBS if verb.base in ("keep", "buy", "find", "meet", "draw", "see", "borrow")]
-MOODS = QUALITIES["person"]
-COMPARABLE = [noun for noun in NOUNS if noun.group in ("animal", "thing")]
-SMALL, GROUND = _nouns(["small", "paper", "food"]), _nouns(["ground"])
 
 
 # Grammars
@@ -769,7 +791,8 @@ def _phrases_words() -> Iterator[Word]:
     yield from (Word(giving.base, giving.undone.format("")) for giving in GIVINGS)
     yield from _compared_words(("animal", "thing"))
     yield from (Word(adjective.english, adjective.chinese) for group in QUALITIES.values() for adjective in group)
-    yield Word("a an this that these those many ago who there because before after and", "一这那些很多前，因为所以以后它她们")
+    yield Word("a an this that these those many ago who there because before after and", "一这那些很多前，因为所以以后")
+    yield Word("they", "它们她们")
     yield Word("did not was were very too is are it ? what where when how which", "没了的不太有谁什么时候哪里几吗？")
 
 

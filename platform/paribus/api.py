@@ -1,0 +1,129 @@
+"""The Python side of the commands: run an experiment, read its results, load a trained model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paribus.errors import ParibusError, StoreError, suggestion
+from paribus.planning import Plan, plan
+from paribus.running import Engine, Listener, Summary, cores, execute
+from paribus.spec.load import Loaded, load
+from paribus.store.folder import Store, open_store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from paribus.network import Network
+
+
+class Silent:
+    """A listener that shows nothing."""
+
+    def begin(self, plan: Plan, waiting: Any, workers: int) -> None:
+        pass
+
+    def hear(self, event: Any) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+def prepared(
+    file: str | Path, *, sets: Sequence[str] = (), arms: Sequence[str] = (), seeds: Sequence[int] = ()
+) -> tuple[Loaded, Plan]:
+    """The experiment of a file and its plan; changes of the command line give the report a folder of its own."""
+    loaded = load(file, sets)
+    known = [arm.name for arm in loaded.arms]
+    for name in arms:
+        if name not in known:
+            raise ParibusError(f"--arms: no arm is called '{name}'{suggestion(name, known)}")
+    return loaded, plan(loaded, arms=arms, seeds=seeds, label=label(sets, arms))
+
+
+def label(sets: Sequence[str], arms: Sequence[str]) -> str:
+    """What tells the reports of a changed experiment from its own: safe in a file name, short, and never ambiguous."""
+    import hashlib
+    import re
+
+    if not sets and not arms:
+        return ""
+    words = [text.split("=", 1)[0].split(".")[-1] + "=" + text.split("=", 1)[-1] for text in sets]
+    words += ["+".join(arms)] if arms else []
+    whole = ",".join(words)
+    safe = re.sub(r"[^A-Za-z0-9_=,.+-]+", "_", whole)
+    if len(safe) <= 60 and all(text.count("=") == 1 for text in sets):
+        return safe
+    return f"{safe[:50]}-{hashlib.sha256(repr((sets, arms)).encode()).hexdigest()[:8]}"
+
+
+def engine(plan: Plan, store: Store, workers: int | None) -> tuple[Engine, int]:
+    """The pool of this machine, and how many workers it has."""
+    from paribus.running.local import Pool
+
+    threads = int(plan.machine["threads"])
+    count = workers if workers is not None else _default_workers(plan, threads)
+    if count < 1:
+        raise ParibusError(f"--workers: got {count}, needs a whole number above 0")
+    return Pool(store.runs, workers=count, threads=threads, retries=int(plan.machine["retries"])), count
+
+
+def _default_workers(plan: Plan, threads: int) -> int:
+    """One per core on CPU; one per GPU, since runs there would share its memory."""
+    if plan.machine["accelerator"] in ("auto", "cuda"):
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.device_count()
+    return max(1, cores() // threads)
+
+
+def run(
+    file: str | Path,
+    *,
+    sets: Sequence[str] = (),
+    arms: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    workers: int | None = None,
+    store: str | None = None,
+    fresh: bool = False,
+    listener: Listener | None = None,
+) -> Summary:
+    """Train what an experiment still lacks; `paribus run` does this and writes the report."""
+    _, planned = prepared(file, sets=sets, arms=arms, seeds=seeds)
+    opened = open_store(store)
+    pool, count = engine(planned, opened, workers)
+    return execute(planned, opened, pool, listener or Silent(), workers=count, fresh=fresh)
+
+
+def results(experiment: str, *, store: str | None = None) -> "pd.DataFrame":
+    """One row for each score of each run of an experiment."""
+    from paribus.store.frames import scores
+
+    opened = open_store(store, create=False)
+    found = opened.database.plan(experiment)
+    if found is None:
+        known = [plan.folder for plan in opened.database.plans()]
+        raise StoreError(f"the store has no experiment called '{experiment}'{suggestion(experiment, known)}")
+    return scores(found, opened.database.outcomes(run.id for run in found.runs))
+
+
+def load_model(run: str, *, store: str | None = None) -> "Network":
+    """The trained network of a run, ready to be used; RUN is the start of an id or experiment/arm/seed."""
+    from safetensors.torch import load_file
+
+    from paribus.network import assemble
+    from paribus.training.fit import WEIGHTS, Settings
+
+    opened = open_store(store, create=False)
+    member = opened.find(run)
+    file = opened.run_folder(member.run) / WEIGHTS
+    if not file.is_file():
+        raise StoreError(f"the run {member.run} has no weights: its status is {member.status}")
+    found = opened.database.plan(member.experiment)
+    assert found is not None
+    job = next(found.job(other) for other in found.runs if other.id == member.run)
+    settings = Settings.of(job)
+    network = assemble(settings.network, settings.data.sizes())
+    network.load_state_dict(load_file(file))
+    return network.eval()

@@ -1,0 +1,30 @@
+"""The commands. Each stands in its own file and is loaded when it is called, so `--help` is quick."""
+
+from cyclopts import App
+
+app = App(
+    name="paribus",
+    help="Architecture ablations of sequence models: one YAML file in, one honest report out.",
+    version="0.1.0",
+    version_flags=["--version"],
+    help_flags=["--help", "-h"],
+)
+
+COMMANDS = {
+    "init": "Write a commented experiment file to start from.",
+    "check": "Say everything that is wrong in experiment files, all at once.",
+    "plan": "Show arms, cost and what is still to be trained; trains nothing.",
+    "run": "Train what is missing, then write the report.",
+    "report": "Write the report again from what is stored.",
+    "status": "Say how far experiments are.",
+    "runs": "List runs.",
+    "show": "Show all that is known of one run.",
+    "diff": "Show how two runs, arms or files differ.",
+    "gc": "Remove what is left over, or one run.",
+    "parts": "List the swappable parts, or show those of a family.",
+    "schema": "Print the JSON Schema of experiment files, for editors.",
+    "doctor": "Say whether this machine is ready.",
+}
+
+for name, text in COMMANDS.items():
+    app.command(f"paribus.cli.{name}:{name}", name=name, help=text)

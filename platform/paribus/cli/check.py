@@ -1,0 +1,36 @@
+"""`paribus check`: everything that is wrong in experiment files, all at once."""
+
+from pathlib import Path
+
+from paribus.cli.output import note, plain
+from paribus.errors import ParibusError, SpecError
+
+
+def check(*files: Path) -> int:
+    """Say everything that is wrong in experiment files, all at once.
+
+    Parameters
+    ----------
+    files
+        Experiments.
+    """
+    from paribus.spec.load import load
+
+    if not files:
+        raise ParibusError("name at least one experiment file")
+    wrong = False
+    for file in files:
+        try:
+            loaded = load(file)
+        except SpecError as error:
+            note(str(error))
+            wrong = True
+            continue
+        tasks = len(loaded.arms[0].setting.tasks)
+        runs = len(loaded.arms) * tasks * len(loaded.experiment.seeds)
+        arms = f"{len(loaded.arms) - 1} arms and the baseline"
+        plain(f"{file}: right; {arms}, {tasks} task{'s' if tasks > 1 else ''}, {len(loaded.experiment.seeds)} seeds: {runs} runs")
+        outside = sorted({part.kind for arm in loaded.arms for _, part in arm.setting.network.parts() if "." in part.kind})
+        for kind in outside:
+            plain(f"  imports {kind}, which is code of yours")
+    return 2 if wrong else 0

@@ -1,0 +1,182 @@
+"""What is shown while runs are trained: a table that moves on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from paribus.cli.output import count, duration, err
+from paribus.planning import Plan, Run
+from paribus.running import Event, Finished, Listener, Moved
+
+SIGNS = {"ok": "[green]✓[/]", "diverged": "[magenta]✕[/]", "crashed": "[red]![/]", "timeout": "[red]⧖[/]", "interrupted": "[yellow]‖[/]"}
+PLAIN_EVERY = 15.0  # seconds between lines about a run that goes on
+
+
+class _Clock:
+    """How long it will still take, from how long runs took so far and how far the present ones are."""
+
+    def __init__(self, runs: int, workers: int) -> None:
+        self.began = time.monotonic()
+        self.runs = runs
+        self.workers = workers
+        self.done = 0
+        self.parts: dict[str, float] = {}  # run -> share that is done
+
+    def left(self) -> float | None:
+        """Seconds; None while nothing is known."""
+        progress = self.done + sum(self.parts.values())
+        spent = time.monotonic() - self.began
+        if progress < 0.05 or spent < 1:
+            return None
+        return (self.runs - progress) * spent / progress
+
+
+class Shown:
+    """What both ways of showing keep: the runs, who is at what, and the metric that decides."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Run] = {}
+        self.metrics: dict[str, str] = {}
+        self.split = "test"
+
+    def begin(self, plan: Plan, waiting: Sequence[Run], workers: int) -> None:
+        self.plan = plan
+        self.names = {run.id: run for run in waiting}
+        self.clock = _Clock(len(waiting), workers)
+        self.metrics = {task.name: task.main_metric for task in plan.tasks}
+        self.several = len(plan.tasks) > 1
+
+    def heard(self, event: Event) -> None:
+        if isinstance(event, Moved):
+            self.clock.parts[event.job.id] = event.news["step"] / max(1, event.news["steps"])
+        else:
+            self.clock.parts.pop(event.job.id, None)
+            self.clock.done += event.final
+
+    def name(self, run: str) -> str:
+        found = self.names[run]
+        task = f" {found.task}" if self.several else ""
+        return f"{found.arm}{task} seed {found.seed}"
+
+    def value(self, event: Finished) -> str:
+        metric = self.metrics[self.names[event.job.id].task]
+        scores = event.record.scores if event.record else []
+        found = next((s.value for s in scores if s.split == self.split and s.metric == metric), None)
+        return "" if found is None else f"{metric} {found:.4g}"
+
+
+class Lines(Shown):
+    """One line a finished run, and now and then one about those that go on."""
+
+    def begin(self, plan: Plan, waiting: Sequence[Run], workers: int) -> None:
+        super().begin(plan, waiting, workers)
+        self._told: dict[str, float] = {}
+        _say(f"training {len(waiting)} runs on {workers} workers")
+
+    def hear(self, event: Event) -> None:
+        self.heard(event)
+        if isinstance(event, Finished):
+            took = duration(event.record.seconds) if event.record else ""
+            reason = f"  {event.reason.splitlines()[-1]}" if event.reason else ""
+            again = "" if event.final else "; it is tried again"
+            _say(
+                f"[{self.clock.done}/{self.clock.runs}] {event.status:<8} {self.name(event.job.id)}  "
+                f"{self.value(event)}  {took}{reason}{again}  {self._left()}".rstrip()
+            )
+        elif time.monotonic() - self._told.setdefault(event.job.id, time.monotonic()) > PLAIN_EVERY:
+            self._told[event.job.id] = time.monotonic()
+            _say(f"        {self.name(event.job.id)}  {_news(event)}")
+
+    def end(self) -> None:
+        pass
+
+    def _left(self) -> str:
+        left = self.clock.left()
+        return "" if left is None or self.clock.done == self.clock.runs else f"about {duration(left)} left"
+
+
+class Moving(Shown):
+    """Arms by seeds, and what each worker is at."""
+
+    def begin(self, plan: Plan, waiting: Sequence[Run], workers: int) -> None:
+        super().begin(plan, waiting, workers)
+        self._cells = {run.id: "[dim]·[/]" for run in waiting}
+        self._workers: dict[int, str] = {}
+        self._lost: list[str] = []
+        self._live = Live(console=err, refresh_per_second=4, get_renderable=self._draw, transient=True)
+        self._live.start()
+
+    def hear(self, event: Event) -> None:
+        self.heard(event)
+        name = escape(self.name(event.job.id))
+        if isinstance(event, Moved):
+            share = event.news["step"] / max(1, event.news["steps"])
+            self._cells[event.job.id] = f"[cyan]{share:4.0%}[/]"
+            self._workers[event.worker] = f"{name}  {_news(event)}"
+            return
+        self._cells[event.job.id] = SIGNS[event.status] if event.final else "[red]↻[/]"
+        if event.reason:
+            self._lost.append(f"{event.status} {name}: {escape(event.reason.splitlines()[-1])}")
+
+    def end(self) -> None:
+        self._live.stop()
+
+    def _draw(self) -> Group:
+        seeds = self.plan.seeds
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("arm")
+        for seed in seeds:
+            table.add_column(str(seed), justify="center")
+        for arm in self.plan.arms:
+            for task in self.plan.tasks:
+                runs = {r.seed: r.id for r in self.plan.runs if r.arm == arm.name and r.task == task.name}
+                label = f"{arm.name} {task.name}".strip()
+                # A run that is not waiting was trained before.
+                table.add_row(escape(label), *(self._cells.get(runs[seed], "[green dim]✓[/]") for seed in seeds))
+        left = self.clock.left()
+        head = f"{self.clock.done} of {self.clock.runs} runs" + ("" if left is None else f", about {duration(left)} left")
+        lines = [Text.from_markup(self._workers[number]) for number in sorted(self._workers)]
+        return Group(table, *lines, *(Text.from_markup(f"[red]{line}[/]") for line in self._lost[-5:]), Text(head))
+
+
+class Quiet(Shown):
+    """Only what went wrong."""
+
+    def hear(self, event: Event) -> None:
+        self.heard(event)
+        if isinstance(event, Finished) and event.status != "ok":
+            _say(f"{event.status} {self.name(event.job.id)}: {event.reason.splitlines()[-1] if event.reason else ''}")
+
+    def end(self) -> None:
+        pass
+
+
+def _news(event: Moved) -> str:
+    news = event.news
+    words = [f"step {news['step']}/{news['steps']}"]
+    if news["loss"] is not None:
+        words.append(f"loss {news['loss']:.3f}")
+    if news["speed"]:
+        words.append(f"{count(news['speed'])} tokens/s")
+    if news["note"]:
+        words.append(news["note"])
+    return "  ".join(words)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def listener(quiet: bool) -> Listener:
+    """The way of showing that fits where stderr goes."""
+    if quiet:
+        return Quiet()
+    return Moving() if err.is_terminal and not err.is_dumb_terminal else Lines()

@@ -1,0 +1,47 @@
+"""`paribus parts`: the catalogue of what can be swapped."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from paribus.cli.output import as_json, plain, table
+from paribus.errors import PartError, suggestion
+
+
+def parts(family: str | None = None, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """List the swappable parts, or show those of a family.
+
+    Parameters
+    ----------
+    family
+        Such as score, position or norm.
+    json
+        Print JSON.
+    """
+    from paribus.parts import FAMILIES, kinds
+    from paribus.spec.catalogue import described
+
+    if family is None:
+        if json:
+            as_json({name: list(kinds(name)) for name in FAMILIES})
+            return 0
+        table("", ["family", "what it is", "kinds"], [(name, text, ", ".join(kinds(name))) for name, text in FAMILIES.items()])
+        plain("`paribus parts FAMILY` shows formulas and settings.")
+        return 0
+    if family not in FAMILIES:
+        raise PartError(f"no family is called '{family}'{suggestion(family, FAMILIES)}")
+    found: list[dict[str, Any]] = [described(family, kind) for kind in kinds(family)]
+    if json:
+        as_json(found)
+        return 0
+    plain(f"{family}: {FAMILIES[family]}\n")
+    for part in found:
+        plain(f"{part['kind']}\n    {part['summary']}")
+        for name in ("leaks", "ignores"):
+            if part[name]:
+                plain(f"    {name}: {', '.join(part[name])}")
+        for field in part["fields"]:
+            plain(f"    {field['name']}: {field['default']}  {field['description']}")
+        plain("")
+    plain(f"A kind with a dot, such as mylab.{family}s.tilted, is a module of yours.")
+    return 0

@@ -1,0 +1,116 @@
+"""`paribus plan`: arms, cost and what is still to be trained."""
+
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from paribus.cli.output import as_json, count, duration, plain, table
+
+if TYPE_CHECKING:
+    from paribus.planning import Plan
+    from paribus.store.record import Outcome
+
+
+def plan(
+    file: Path,
+    /,
+    *,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
+    arms: Annotated[list[str] | None, Parameter(negative="")] = None,
+    seeds: Annotated[list[int] | None, Parameter(negative="")] = None,
+    workers: int | None = None,
+    store: str | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Show arms, cost and what is still to be trained; trains nothing.
+
+    Parameters
+    ----------
+    file
+        The experiment.
+    set_
+        Change the baseline, such as --set training.steps=200; may be given several times.
+    arms
+        Only this arm and the baseline; may be given several times.
+    seeds
+        These seeds instead of the file's; one number n means 1 to n.
+    workers
+        How many runs at once; one per core or GPU if left out.
+    store
+        The folder of the store.
+    json
+        Print JSON.
+    """
+    from paribus import api
+    from paribus.running import missing
+    from paribus.store.folder import locate, open_store
+    from paribus.store.record import Outcome
+
+    chosen = list(range(1, seeds[0] + 1)) if seeds and len(seeds) == 1 else seeds or []
+    _, planned = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
+    outcomes: dict[str, Outcome] = {run.id: Outcome(run.id) for run in planned.runs}
+    waiting = planned.runs
+    if (locate(store) / "store.db").is_file():  # planning leaves no store behind
+        opened = open_store(store)
+        waiting = missing(planned, opened)
+        outcomes = opened.database.outcomes(run.id for run in planned.runs)
+    costs = _costs(planned)
+    seconds = _seconds(planned, outcomes, [run.id for run in waiting])
+    if json:
+        rows = [{**asdict(arm), "cost": costs[arm.name]} for arm in planned.arms]
+        as_json({"name": planned.name, "runs": len(planned.runs), "missing": len(waiting), "seconds": seconds, "arms": rows})
+        return 0
+    _print(planned, costs)
+    done = len(planned.runs) - len(waiting)
+    plain(f"{len(planned.runs)} runs: {done} in the store, {len(waiting)} to train")
+    if waiting and seconds is not None:
+        from paribus.running import cores
+
+        at_once = workers or max(1, cores() // int(planned.machine["threads"]))
+        plain(f"about {duration(seconds / at_once)} with {at_once} at once, from the runs in the store")
+    return 0
+
+
+def _costs(plan: "Plan") -> dict[str, dict[str, float]]:
+    """Of each arm on the first task."""
+    import json
+
+    from paribus.cost import cost
+    from paribus.spec.network import Architecture
+    from paribus.training.data import dataset
+
+    found = {}
+    for arm in plan.arms:
+        settings = plan.settings[arm.name][plan.tasks[0].name]
+        network = Architecture.model_validate(settings["network"])
+        data = dataset(json.dumps(settings["task"], sort_keys=True), network.family)
+        found[arm.name] = cost(network, data.sizes(), data.lengths()).tree()
+    return found
+
+
+def _seconds(plan: "Plan", outcomes: "dict[str, Outcome]", waiting: list[str]) -> float | None:
+    """How long the missing runs take one after the other, by what the same arm took, or any arm."""
+    took: dict[str, list[float]] = {}
+    for run in plan.runs:
+        record = outcomes[run.id].record
+        if record is not None and record.status == "ok":
+            took.setdefault(f"{run.arm}/{run.task}", []).append(record.seconds)
+    if not took:
+        return None
+    usual = median(value for values in took.values() for value in values)
+    arms = {run.id: f"{run.arm}/{run.task}" for run in plan.runs}
+    return sum(median(took.get(arms[run], [usual])) for run in waiting)
+
+
+def _print(plan: "Plan", costs: dict[str, dict[str, float]]) -> None:
+    rows: list[tuple[Any, ...]] = []
+    base = costs["baseline"]
+    for arm in plan.arms:
+        cost = costs[arm.name]
+        changed = "; ".join(f"{d['what']}: {d['baseline']} → {d['arm']}" + (f" ({d['where']})" if d["where"] else "") for d in arm.differences)
+        share = "" if arm.name == "baseline" else f"{cost['parameters'] / base['parameters'] - 1:+.1%}"
+        rows.append((arm.name, changed or "—", count(cost["parameters"]), share, count(cost["flops_per_token"])))
+    table(plan.question, ["arm", "changed", "parameters", "Δ", "FLOPs/token"], rows, right=["parameters", "Δ", "FLOPs/token"])

@@ -1,0 +1,74 @@
+"""`paribus report`: write the report again from what is stored; torch is not needed for it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from paribus.cli.output import plain
+from paribus.errors import ParibusError, StoreError, suggestion
+
+if TYPE_CHECKING:
+    from paribus.planning import Plan
+    from paribus.report import Findings
+    from paribus.store.folder import Store
+
+FORMATS = ("html", "md", "csv")
+
+
+def report(
+    *files: Path,
+    format_: Annotated[str, Parameter(name="--format")] = "html,md,csv",
+    store: str | None = None,
+) -> int:
+    """Write the report again from what is stored.
+
+    Parameters
+    ----------
+    files
+        Experiments; a name that the store knows, such as quickstart, does as well.
+    format_
+        Which formats: html, md, csv, with commas between.
+    store
+        The folder of the store.
+    """
+    from paribus.store.folder import open_store
+
+    formats = [name.strip() for name in format_.split(",") if name.strip()]
+    for name in formats:
+        if name not in FORMATS:
+            raise ParibusError(f"--format: there is no format '{name}'{suggestion(name, FORMATS)}")
+    if not files:
+        raise ParibusError("name at least one experiment file")
+    opened = open_store(store, create=False)
+    for file in files:
+        findings, page = written(_stored(file, opened), opened, formats)
+        plain(findings.answer)
+        plain(f"Report: {page}")
+    return 0
+
+
+def _stored(file: Path, store: "Store") -> "Plan":
+    """The newest plan of a file, with the question and the analysis that the file has now."""
+    from paribus.spec.load import headline
+
+    named = not file.suffix and store.database.plan(str(file))
+    if named:
+        return named
+    head = headline(file)
+    assert head.name is not None
+    plan = store.database.plan(head.name)
+    if plan is None:
+        known = [other.folder for other in store.database.plans()]
+        raise StoreError(f"the store has no runs of '{head.name}' yet{suggestion(head.name, known)}")
+    return replace(plan, question=head.question, analysis=head.analysis.model_dump())
+
+
+def written(plan: "Plan", store: "Store", formats: list[str] | None = None) -> "tuple[Findings, Path]":
+    """What is found of a plan, and the report that says it."""
+    from paribus import report as reports
+
+    findings = reports.find(plan, store.database.outcomes(run.id for run in plan.runs))
+    paths = reports.write(findings, store.reports / plan.folder, tuple(formats or FORMATS))
+    return findings, paths[0]

@@ -1,0 +1,50 @@
+"""`paribus runs`: list runs."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from paribus.cli.output import as_json, table
+from paribus.errors import StoreError, suggestion
+
+
+def runs(
+    experiment: str | None = None,
+    /,
+    *,
+    status: str | None = None,
+    store: str | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """List runs.
+
+    Parameters
+    ----------
+    experiment
+        Only those of one experiment.
+    status
+        Only those of one status: ok, diverged, crashed, timeout, interrupted, pending.
+    store
+        The folder of the store.
+    json
+        Print JSON.
+    """
+    from paribus.store.folder import open_store
+
+    opened = open_store(store, create=False)
+    members = opened.database.members(experiment)
+    if experiment is not None and not members:
+        known = {member.experiment for member in opened.database.members()}
+        raise StoreError(f"the store has no experiment called '{experiment}'{suggestion(experiment, known)}")
+    chosen = [member for member in members if status in (None, member.status)]
+    scores = opened.database.main_scores(chosen)
+    if json:
+        as_json([{**vars(member), "name": member.name, "score": scores.get(member.run)} for member in chosen])
+        return 0
+    rows = []
+    for member in chosen:
+        score = scores.get(member.run)
+        shown = "" if score is None else f"{score['metric']} {score['value']:.4g}" if score["value"] is not None else score["reason"]
+        rows.append((member.run, member.name, member.status, shown))
+    table("", ["run", "name", "status", "test"], rows)
+    return 0

@@ -1,0 +1,45 @@
+"""`paribus show`: all that is known of one run."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from paribus.cli.output import as_json, count, duration, plain, table
+
+
+def show(run: str, /, *, store: str | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Show all that is known of one run.
+
+    Parameters
+    ----------
+    run
+        The start of an id, or experiment/arm/seed.
+    store
+        The folder of the store.
+    json
+        Print JSON.
+    """
+    from paribus.store.folder import open_store
+
+    opened = open_store(store, create=False)
+    member = opened.find(run)
+    outcome = opened.database.outcomes([member.run])[member.run]
+    attempts = opened.database.attempts(member.run)
+    record = outcome.record
+    if json:
+        tree = None if record is None else asdict(record)
+        as_json({**vars(member), "name": member.name, "attempts": attempts, "record": tree})
+        return 0
+    plain(f"{member.name}  {member.run}  {outcome.status}")
+    for when, status, reason in attempts:
+        plain(f"  {when[:19]}  {status}" + (f"  {reason}" if reason else ""))
+    if record is None:
+        return 0
+    plain(f"  {record.steps} steps, {count(record.tokens)} tokens in {duration(record.seconds)}; tested step {record.chosen_step}")
+    plain(f"  {count(record.cost.get('parameters', 0))} parameters; {opened.run_folder(member.run)}")
+    rows = [(s.split, s.metric, "" if s.value is None else f"{s.value:.6g}", s.reason) for s in record.scores]
+    table("", ["split", "metric", "value", ""], rows, right=["value"])
+    environment = ", ".join(f"{name} {value}" for name, value in record.environment.items() if value not in ("", None))
+    plain(environment)
+    return 0

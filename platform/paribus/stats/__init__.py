@@ -1,0 +1,1 @@
+"""From scores to verdicts: pure functions of arrays, with frozen results."""

@@ -1,0 +1,30 @@
+"""Intervals for the mean of few values, by Student's t."""
+
+from dataclasses import dataclass
+from math import nan, sqrt
+
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Two ends; both are nan where there is none."""
+
+    low: float
+    high: float
+
+
+NOWHERE = Interval(nan, nan)
+
+
+def around(mean: float, se: float, df: int, level: float) -> Interval:
+    """The interval that covers the true mean with probability `level`."""
+    half = float(stats.t.ppf((1 + level) / 2, df)) * se
+    return Interval(mean - half, mean + half)
+
+
+def of_sd(sd: float, n: int, level: float = 0.8) -> Interval:
+    """The interval for a standard deviation that was estimated from n values."""
+    df = n - 1
+    low, high = (float(stats.chi2.ppf(share, df)) for share in ((1 + level) / 2, (1 - level) / 2))
+    return Interval(sd * sqrt(df / low), sd * sqrt(df / high))
