@@ -6,7 +6,7 @@ import sys
 MISTAKE, INTERRUPTED = 2, 130
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Exit with 0 done, 1 some runs failed, 2 the user's mistake, 130 interrupted."""
     from cyclopts import CycloptsError
 
@@ -14,14 +14,14 @@ def main() -> None:
     from paribus.errors import ParibusError
 
     try:
-        code = app(exit_on_error=False, print_error=True, result_action="return_value")
+        code = app(words, exit_on_error=False, print_error=True, result_action="return_value")
     except ParibusError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         code = MISTAKE
     except CycloptsError:
         code = MISTAKE
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        sys.stderr.write("interrupted\n")
         code = INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -36,9 +36,7 @@ def cost(spec: Architecture, sizes: Sizes, lengths: Lengths) -> Cost:
     with torch.device("meta"):
         network = assemble(spec, sizes)
     total = sum(parameter.numel() for parameter in network.parameters())
-    tables = sum(
-        module.weight.numel() for module in network.modules() if isinstance(module, nn.Embedding)
-    )
+    tables = sum(module.weight.numel() for module in network.modules() if isinstance(module, nn.Embedding))
     return Cost(total, total - tables, flops(network, lengths) / lengths.tokens)
 
 

@@ -7,7 +7,7 @@ ParibusError            message only, exit code 2
 └── MachineError        this machine lacks what the experiment asks for
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -86,3 +86,19 @@ def suggestion(wrong: object, known: Iterable[str], *, listing: str = "Known") -
     close = get_close_matches(str(wrong), words, n=1, cutoff=0.6)
     meant = f"; did you mean '{close[0]}'?" if close else "."
     return f"{meant} {listing}: {', '.join(words)}" if words else ""
+
+
+def shown(value: object) -> str:
+    """A value as YAML would write it, cut where it is long."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value), repr(value))
+    text = (
+        repr(value)
+        if not isinstance(value, Mapping)
+        else "{" + ", ".join(f"{k}: {shown(v)}" for k, v in value.items()) + "}"
+    )
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -92,7 +92,7 @@ class Layer(nn.Module):
         return x + change if self.residual else change
 
     def _norm(self, name: str, x: Tensor, tokens: Tokens) -> Tensor:
-        return self.norms[name](x, tokens.mask_BT, tokens.positions_BT)  # type: ignore[no-any-return]
+        return self.norms[name](x, tokens.mask_BT, tokens.positions_BT)
 
 
 class Side(nn.Module):
@@ -137,12 +137,12 @@ class Side(nn.Module):
         x_BTC = self.tokens(ids_BT)
         if self.scale != 1.0:
             x_BTC = x_BTC * self.scale
-        return self.dropout(self.position.embed(x_BTC, tokens.positions_BT))  # type: ignore[no-any-return]
+        return self.dropout(self.position.embed(x_BTC, tokens.positions_BT))
 
     def _finish(self, x_BTC: Tensor, tokens: Tokens) -> Tensor:
         if self.final_norm is None:
             return x_BTC
-        return self.final_norm(x_BTC, tokens.mask_BT, tokens.positions_BT)  # type: ignore[no-any-return]
+        return self.final_norm(x_BTC, tokens.mask_BT, tokens.positions_BT)
 
 
 class Network(nn.Module, ABC):
@@ -189,13 +189,13 @@ class EncoderDecoder(Network):
         assert batch.inputs_BT is not None
         tokens = Tokens.of(batch.inputs_BT, batch.input_lengths_B)
         decoded_BTC = self.decoder(batch.inputs_BT, tokens, self._memory(batch))
-        return self.readout(decoded_BTC)  # type: ignore[no-any-return]
+        return self.readout(decoded_BTC)
 
     def begin(self, batch: Batch) -> Any:
         return self.decoder.begin(self._memory(batch))
 
     def step(self, ids_B: Tensor, place: int, state: Any) -> Tensor:
-        return self.readout(self.decoder.step(ids_B, place, state))  # type: ignore[no-any-return]
+        return self.readout(self.decoder.step(ids_B, place, state))
 
     def _memory(self, batch: Batch) -> Memory:
         assert batch.source_BS is not None
@@ -224,13 +224,13 @@ class Decoder(Network):
         decoded_BTC = self.decoder(batch.inputs_BT, Tokens.of(batch.inputs_BT, batch.input_lengths_B))
         if self.labels:
             decoded_BTC = _last(decoded_BTC, batch.input_lengths_B)
-        return self.readout(decoded_BTC)  # type: ignore[no-any-return]
+        return self.readout(decoded_BTC)
 
     def begin(self, batch: Batch) -> Any:
         return self.decoder.begin(None)
 
     def step(self, ids_B: Tensor, place: int, state: Any) -> Tensor:
-        return self.readout(self.decoder.step(ids_B, place, state))  # type: ignore[no-any-return]
+        return self.readout(self.decoder.step(ids_B, place, state))
 
 
 class Encoder(Network):
@@ -252,7 +252,7 @@ class Encoder(Network):
     def forward(self, batch: Batch) -> Tensor:
         assert batch.source_BS is not None
         encoded_BSC = self.encoder(batch.source_BS, Tokens.of(batch.source_BS, batch.source_lengths_B))
-        return self.readout(self.pool(encoded_BSC, batch.source_lengths_B))  # type: ignore[no-any-return]
+        return self.readout(self.pool(encoded_BSC, batch.source_lengths_B))
 
 
 def _mean(x_BTC: Tensor, lengths_B: Tensor | None) -> Tensor:

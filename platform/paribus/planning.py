@@ -1,4 +1,4 @@
-"""Experiment -> runs: each arm resolved, each seed named, each run with an id that hashes all that its numbers depend on."""
+"""Experiment -> runs: each arm resolved, each seed named, each run with an id of all that its numbers depend on."""
 
 import ast
 import hashlib
@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from paribus.errors import shown
 from paribus.parts import Part, spec_class
 from paribus.parts.task import TaskSpec
 from paribus.spec.arms import Arm
 from paribus.spec.load import Loaded
-from paribus.spec.wording import shown
 
 # Raised in any commit that changes a number which a run with old settings would give.
 RESULTS_VERSION = 1
@@ -229,7 +229,7 @@ def _row(arm: Arm, baseline: Arm) -> Row:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Every resolved value that differs: what, where (sides and layers that differ alike are told once), baseline, arm."""
+    """Every resolved value that differs: what, where, baseline, arm; places that differ alike are told once."""
     left, right = dict(_values(one, ())), dict(_values(other, ()))
     places: dict[tuple[str, str, str], list[str]] = {}
     for path in dict.fromkeys([*left, *right]):

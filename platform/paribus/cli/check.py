@@ -29,8 +29,11 @@ def check(*files: Path) -> int:
         tasks = len(loaded.arms[0].setting.tasks)
         runs = len(loaded.arms) * tasks * len(loaded.experiment.seeds)
         arms = f"{len(loaded.arms) - 1} arms and the baseline"
-        plain(f"{file}: right; {arms}, {tasks} task{'s' if tasks > 1 else ''}, {len(loaded.experiment.seeds)} seeds: {runs} runs")
-        outside = sorted({part.kind for arm in loaded.arms for _, part in arm.setting.network.parts() if "." in part.kind})
+        size = f"{arms}, {tasks} task{'s' if tasks > 1 else ''}, {len(loaded.experiment.seeds)} seeds"
+        plain(f"{file}: right; {size}: {runs} runs")
+        outside = sorted(
+            {part.kind for arm in loaded.arms for _, part in arm.setting.network.parts() if "." in part.kind}
+        )
         for kind in outside:
             plain(f"  imports {kind}, which is code of yours")
     return 2 if wrong else 0

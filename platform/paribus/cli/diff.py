@@ -29,12 +29,16 @@ def diff(
 
     found = differences(_settings(one, store), _settings(other, store))
     if json:
-        as_json([{"what": row["what"], "where": row["where"], "one": row["baseline"], "other": row["arm"]} for row in found])
+        as_json(
+            [{"what": row["what"], "where": row["where"], "one": row["baseline"], "other": row["arm"]} for row in found]
+        )
         return 0
     if not found:
         plain("no setting that counts differs")
         return 0
-    table("", ["what", "where", one, other], [(row["what"], row["where"], row["baseline"], row["arm"]) for row in found])
+    table(
+        "", ["what", "where", one, other], [(row["what"], row["where"], row["baseline"], row["arm"]) for row in found]
+    )
     return 0
 
 

@@ -15,7 +15,13 @@ from paribus.cli.output import count, duration, err
 from paribus.planning import Plan, Run
 from paribus.running import Event, Finished, Listener, Moved
 
-SIGNS = {"ok": "[green]✓[/]", "diverged": "[magenta]✕[/]", "crashed": "[red]![/]", "timeout": "[red]⧖[/]", "interrupted": "[yellow]‖[/]"}
+SIGNS = {
+    "ok": "[green]✓[/]",
+    "diverged": "[magenta]✕[/]",
+    "crashed": "[red]![/]",
+    "timeout": "[red]⧖[/]",
+    "interrupted": "[yellow]‖[/]",
+}
 PLAIN_EVERY = 15.0  # seconds between lines about a run that goes on
 
 
@@ -141,7 +147,9 @@ class Moving(Shown):
                 # A run that is not waiting was trained before.
                 table.add_row(escape(label), *(self._cells.get(runs[seed], "[green dim]✓[/]") for seed in seeds))
         left = self.clock.left()
-        head = f"{self.clock.done} of {self.clock.runs} runs" + ("" if left is None else f", about {duration(left)} left")
+        head = f"{self.clock.done} of {self.clock.runs} runs" + (
+            "" if left is None else f", about {duration(left)} left"
+        )
         lines = [Text.from_markup(self._workers[number]) for number in sorted(self._workers)]
         return Group(table, *lines, *(Text.from_markup(f"[red]{line}[/]") for line in self._lost[-5:]), Text(head))
 

@@ -25,7 +25,11 @@ def parts(family: str | None = None, /, *, json: Annotated[bool, Parameter(negat
         if json:
             as_json({name: list(kinds(name)) for name in FAMILIES})
             return 0
-        table("", ["family", "what it is", "kinds"], [(name, text, ", ".join(kinds(name))) for name, text in FAMILIES.items()])
+        table(
+            "",
+            ["family", "what it is", "kinds"],
+            [(name, text, ", ".join(kinds(name))) for name, text in FAMILIES.items()],
+        )
         plain("`paribus parts FAMILY` shows formulas and settings.")
         return 0
     if family not in FAMILIES:

@@ -61,7 +61,9 @@ def plan(
     seconds = _seconds(planned, outcomes, [run.id for run in waiting])
     if json:
         rows = [{**asdict(arm), "cost": costs[arm.name]} for arm in planned.arms]
-        as_json({"name": planned.name, "runs": len(planned.runs), "missing": len(waiting), "seconds": seconds, "arms": rows})
+        as_json(
+            {"name": planned.name, "runs": len(planned.runs), "missing": len(waiting), "seconds": seconds, "arms": rows}
+        )
         return 0
     _print(planned, costs)
     done = len(planned.runs) - len(waiting)
@@ -110,7 +112,15 @@ def _print(plan: "Plan", costs: dict[str, dict[str, float]]) -> None:
     base = costs["baseline"]
     for arm in plan.arms:
         cost = costs[arm.name]
-        changed = "; ".join(f"{d['what']}: {d['baseline']} → {d['arm']}" + (f" ({d['where']})" if d["where"] else "") for d in arm.differences)
+        changed = "; ".join(
+            f"{d['what']}: {d['baseline']} → {d['arm']}" + (f" ({d['where']})" if d["where"] else "")
+            for d in arm.differences
+        )
         share = "" if arm.name == "baseline" else f"{cost['parameters'] / base['parameters'] - 1:+.1%}"
         rows.append((arm.name, changed or "—", count(cost["parameters"]), share, count(cost["flops_per_token"])))
-    table(plan.question, ["arm", "changed", "parameters", "Δ", "FLOPs/token"], rows, right=["parameters", "Δ", "FLOPs/token"])
+    table(
+        plan.question,
+        ["arm", "changed", "parameters", "Δ", "FLOPs/token"],
+        rows,
+        right=["parameters", "Δ", "FLOPs/token"],
+    )

@@ -44,7 +44,13 @@ def runs(
     rows = []
     for member in chosen:
         score = scores.get(member.run)
-        shown = "" if score is None else f"{score['metric']} {score['value']:.4g}" if score["value"] is not None else score["reason"]
+        shown = (
+            ""
+            if score is None
+            else f"{score['metric']} {score['value']:.4g}"
+            if score["value"] is not None
+            else score["reason"]
+        )
         rows.append((member.run, member.name, member.status, shown))
     table("", ["run", "name", "status", "test"], rows)
     return 0

@@ -36,7 +36,10 @@ def show(run: str, /, *, store: str | None = None, json: Annotated[bool, Paramet
         plain(f"  {when[:19]}  {status}" + (f"  {reason}" if reason else ""))
     if record is None:
         return 0
-    plain(f"  {record.steps} steps, {count(record.tokens)} tokens in {duration(record.seconds)}; tested step {record.chosen_step}")
+    plain(
+        f"  {record.steps} steps, {count(record.tokens)} tokens in {duration(record.seconds)}; "
+        f"tested step {record.chosen_step}"
+    )
     plain(f"  {count(record.cost.get('parameters', 0))} parameters; {opened.run_folder(member.run)}")
     rows = [(s.split, s.metric, "" if s.value is None else f"{s.value:.6g}", s.reason) for s in record.scores]
     table("", ["split", "metric", "value", ""], rows, right=["value"])

@@ -6,7 +6,12 @@ from pathlib import Path
 from paribus.cli.output import note, plain, table
 
 # Two steps with no warm-up, small test splits, one evaluation.
-CHANGES = ("training.steps=2", "training.schedule.warmup=0", "training.evaluate.every=1.0", "training.evaluate.examples=32")
+CHANGES = (
+    "training.steps=2",
+    "training.schedule.warmup=0",
+    "training.evaluate.every=1.0",
+    "training.evaluate.examples=32",
+)
 
 
 def smoke(
@@ -21,7 +26,9 @@ def smoke(
     from paribus.store.folder import open_store
 
     _, whole = api.prepared(file, sets=sets, arms=arms)
-    _, short = api.prepared(file, sets=[*sets, *CHANGES, *_small(whole.tasks[0].name, [t.name for t in whole.tasks])], arms=arms, seeds=[1])
+    _, short = api.prepared(
+        file, sets=[*sets, *CHANGES, *_small(whole.tasks[0].name, [t.name for t in whole.tasks])], arms=arms, seeds=[1]
+    )
     short = replace(short, label="smoke")
     opened = open_store(store)
     engine, count = api.engine(short, opened, workers)
@@ -37,7 +44,11 @@ def smoke(
         event = ended[run.id]
         good = event.status == "ok" and event.answer["learns"]
         failed = failed or not good
-        told = f"{event.answer['first']:.3f} → {event.answer['last']:.3f} in {event.answer['steps']} steps" if event.answer else event.reason.splitlines()[-1]
+        told = (
+            f"{event.answer['first']:.3f} → {event.answer['last']:.3f} in {event.answer['steps']} steps"
+            if event.answer
+            else event.reason.splitlines()[-1]
+        )
         rows.append((f"{run.arm} {run.task}".strip(), "yes" if good else "NO", told))
     table("One batch over and over: does the loss halve?", ["arm", "learns", "loss"], rows)
     for run_id, reason in summary.broken.items():

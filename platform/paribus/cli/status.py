@@ -29,7 +29,9 @@ def status(*, store: str | None = None, json: Annotated[bool, Parameter(negative
         return 0
     rows = []
     for name, count in counts.items():
-        others = ", ".join(f"{number} {status}" for status, number in sorted(count.items()) if status not in ("ok", "pending"))
+        others = ", ".join(
+            f"{number} {status}" for status, number in sorted(count.items()) if status not in ("ok", "pending")
+        )
         rows.append((name, f"{count['ok']}/{count.total()}", count["pending"], others))
     table("", ["experiment", "ok", "pending", "others"], rows, right=["ok", "pending"])
     plain(f"store: {opened.folder}")

@@ -1,10 +1,9 @@
-"""Everything an arm can swap: a family is a folder, a kind is a file in it, a part is a Spec with its settings.
+"""Everything an arm can swap: a family is a folder, a kind is a file in it, a part is its Spec with settings.
 
-The file name is the kind. A kind with a dot (`mylab.scores.tilted`) is an import path, so a part can live in any package.
+The file name is the kind. A kind with a dot (`mylab.scores.tilted`) is an import path: a part can live in any package.
 """
 
 import importlib
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from paribus.errors import PartError, suggestion
+from paribus.errors import PartError, shown, suggestion
 
 FAMILIES: dict[str, str] = {
     "score": "how well a query fits a key",
@@ -160,8 +159,8 @@ def _outside(family: str, kind: str) -> type[Part]:
     try:
         module = importlib.import_module(kind)
     except ModuleNotFoundError as error:
-        where = sys.path[0] or "the current folder"
-        raise PartError(f"cannot import '{kind}': {error}; looked in {where} and the installed packages") from error
+        where = "beside the file, in the current folder and in the installed packages"
+        raise PartError(f"cannot import '{kind}': {error}; looked {where}") from error
     except Exception as error:  # whatever a user's module raises while it is read
         raise PartError(f"importing '{kind}' failed with {type(error).__name__}: {error}") from error
     spec = getattr(module, "Spec", None)
@@ -179,7 +178,8 @@ class Swappable:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            self.validate, serialization=core_schema.plain_serializer_function_ser_schema(lambda part: part.model_dump())
+            self.validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda part: part.model_dump()),
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -211,7 +211,9 @@ class Swappable:
             value = kind
         known = suggestion("", kinds(self.family)).lstrip("; ")
         raise PydanticCustomError(
-            "kind", "{message}", {"message": f"got {value!r}, needs the name of a {self.family} or a mapping. {known}"}
+            "kind",
+            "{message}",
+            {"message": f"got {shown(value)}, needs the name of a {self.family} or a mapping. {known}"},
         )
 
 
@@ -239,8 +241,8 @@ class NotBuilt:
 
     def refuse(self, value: Any) -> Any:
         if not any(value == known and type(value) is type(known) for known in self.works):
-            only = " or ".join("null" if known is None else repr(known) for known in self.works)
+            only = " or ".join(shown(known) for known in self.works)
             raise PydanticCustomError(
-                "not_built", "{message}", {"message": f"not built yet: only {only} works, got {value!r}"}
+                "not_built", "{message}", {"message": f"not built yet: only {only} works, got {shown(value)}"}
             )
         return value

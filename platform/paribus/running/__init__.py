@@ -76,7 +76,9 @@ def missing(plan: Plan, store: Store, *, fresh: bool = False) -> list[Run]:
     return list(waiting.values())
 
 
-def execute(plan: Plan, store: Store, engine: Engine, listener: Listener, *, workers: int, fresh: bool = False) -> Summary:
+def execute(
+    plan: Plan, store: Store, engine: Engine, listener: Listener, *, workers: int, fresh: bool = False
+) -> Summary:
     """Train what is missing of a plan, and store every attempt as it ends."""
     store.take_in()
     store.database.save_plan(plan)
@@ -112,4 +114,6 @@ def _store(event: Finished, store: Store, summary: Summary) -> None:
     elif event.status == "interrupted":
         summary.interrupted = True
     else:
-        summary.broken[event.job.id] = f"{event.status}: {event.reason.splitlines()[-1] if event.reason else 'no reason'}"
+        summary.broken[event.job.id] = (
+            f"{event.status}: {event.reason.splitlines()[-1] if event.reason else 'no reason'}"
+        )

@@ -59,7 +59,10 @@ class Pool:
     def _start(self, number: int) -> _Worker:
         here, there = self._context.Pipe()
         process = self._context.Process(
-            target=main, args=(there, str(self._runs), self._threads, list(sys.path)), name=f"paribus-worker-{number}", daemon=True
+            target=main,
+            args=(there, str(self._runs), self._threads, list(sys.path)),
+            name=f"paribus-worker-{number}",
+            daemon=True,
         )
         process.start()
         there.close()

@@ -66,7 +66,7 @@ def _do(work: str, job: Job, folder: Path, connection: Connection, stop: threadi
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
-        with _logged(folder / LOG):
+        with _Logged(folder / LOG):
             try:
                 return WORK[work](job, folder, lambda news: connection.send({"type": "news", "news": news}), stop)
             except ParibusError as error:
@@ -109,7 +109,7 @@ def _settle(folder: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-class _logged:
+class _Logged:
     """Sends all that this process prints, from any language, to a file."""
 
     def __init__(self, file: Path) -> None:

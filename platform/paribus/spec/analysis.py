@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, PositiveInt, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from paribus.errors import shown
 from paribus.parts import NotBuilt, Strict
 
 
@@ -13,7 +14,7 @@ def _metric(value: object) -> str | dict[str, str] | None:
         return value
     if isinstance(value, dict) and all(isinstance(name, str) for pair in value.items() for name in pair):
         return value
-    message = f"got {value!r}, needs the name of a metric, or a mapping of task to metric"
+    message = f"got {shown(value)}, needs the name of a metric, or a mapping of task to metric"
     raise PydanticCustomError("metric", "{message}", {"message": message})
 
 
@@ -22,7 +23,7 @@ def _effect(value: object) -> Any:
         return value
     if isinstance(value, dict) and value and all(_positive(item) for item in value.values()):
         return value
-    message = f"got {value!r}, needs a number above 0, {{relative: 0.01}}, or a mapping of task to number"
+    message = f"got {shown(value)}, needs a number above 0, {{relative: 0.01}}, or a mapping of task to number"
     raise PydanticCustomError("effect", "{message}", {"message": message})
 
 
@@ -33,7 +34,9 @@ def _positive(value: object) -> bool:
 MetricChoice = Annotated[
     Any,
     PlainValidator(_metric),
-    WithJsonSchema({"anyOf": [{"type": ["string", "null"]}, {"type": "object", "additionalProperties": {"type": "string"}}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": ["string", "null"]}, {"type": "object", "additionalProperties": {"type": "string"}}]}
+    ),
 ]
 Effect = Annotated[
     Any,
@@ -55,7 +58,9 @@ class Analysis(Strict):
 
     metric: MetricChoice = Field(None, description="null: the task's main metric; or a name, or {TASK: name}")
     split: str = Field("test", description="test, or another split of the task such as test_longer")
-    smallest_effect: Effect = Field(None, description="in the metric's unit; without it nothing can be called equivalent")
+    smallest_effect: Effect = Field(
+        None, description="in the metric's unit; without it nothing can be called equivalent"
+    )
     secondary: list[str] = Field([], description="more metrics, marked exploratory")
     alpha: float = Field(0.05, gt=0, lt=0.5, description="risk of one false claim among all arms")
     correction: Literal["holm", "bh", "none"] = Field("holm", description="for the number of arms")
@@ -67,9 +72,15 @@ class Analysis(Strict):
         "per_arm", description="whose spread is used"
     )
     min_pairs: int = Field(3, ge=2, description="fewer pairs are insufficient for a verdict")
-    unstable_failure_rate: float = Field(0.3333333, gt=0, le=1, description="share of failed runs that makes an arm unstable")
-    looks: Annotated[PositiveInt, NotBuilt((1,))] = Field(1, description="how often the seeds may be raised; alpha is split")
-    reference: Annotated[dict[str, Any], NotBuilt(({},))] = Field({}, description="published numbers to print beside rows")
+    unstable_failure_rate: float = Field(
+        0.3333333, gt=0, le=1, description="share of failed runs that makes an arm unstable"
+    )
+    looks: Annotated[PositiveInt, NotBuilt((1,))] = Field(
+        1, description="how often the seeds may be raised; alpha is split"
+    )
+    reference: Annotated[dict[str, Any], NotBuilt(({},))] = Field(
+        {}, description="published numbers to print beside rows"
+    )
 
     def metric_of(self, task: str, main: str) -> str:
         """The metric that decides on a task."""

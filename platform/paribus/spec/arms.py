@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from paribus.errors import suggestion
+from paribus.errors import shown, suggestion
 from paribus.parts import Part
 from paribus.spec.experiment import RESERVED, Experiment
 from paribus.spec.network import Architecture, Unresolved, frozen_cross, resolve
 from paribus.spec.override import Complaint, Group, Path, Tree, apply, split, without
 from paribus.spec.rules import hidden_by_sides, rules, without_a_place
 from paribus.spec.training import Training
-from paribus.spec.wording import said, shown
+from paribus.spec.wording import said
 
 ROOT = Group(Experiment)
 SWAPPABLE = ("network", "training", "decoding")
@@ -79,7 +79,9 @@ def validated(tree: Tree) -> tuple[Experiment, list[Complaint]]:
                 at = tuple(piece if isinstance(piece, int) else str(piece) for piece in detail["loc"])
                 path = _existing(tree, at) if detail["type"] not in ("missing", "extra_forbidden") else at
                 words = tuple(str(piece) for piece in at)
-                complaint = Complaint(at, said(detail, Experiment, words, tree), at_key=detail["type"] == "extra_forbidden")
+                complaint = Complaint(
+                    at, said(detail, Experiment, words, tree), at_key=detail["type"] == "extra_forbidden"
+                )
                 if complaint not in complaints:
                     complaints.append(complaint)
                 tree = without(tree, path)
@@ -121,7 +123,12 @@ def checked(experiment: Experiment, tainted: list[Path], written: set[Path]) -> 
     return setting, [
         complaint
         for complaint in dict.fromkeys(complaints)
-        if not any(_related(path, bad) for path in (complaint.path, *complaint.needs) for bad in silent if bad != complaint.path)
+        if not any(
+            _related(path, bad)
+            for path in (complaint.path, *complaint.needs)
+            for bad in silent
+            if bad != complaint.path
+        )
     ]
 
 
@@ -147,7 +154,9 @@ def arms(experiment: Experiment, known: list[Complaint]) -> Found:
     for name, changes in experiment.arms.items():
         origin = Origin(("arms", name), {key: ("arms", name, key) for key in changes})
         if name in RESERVED:
-            found.complaints.append((origin, Complaint((), f"the name '{name}' is reserved; needs another", at_key=True)))
+            found.complaints.append(
+                (origin, Complaint((), f"the name '{name}' is reserved; needs another", at_key=True))
+            )
         setting = _arm(experiment, trees, "baseline", name, changes, origin, found, known)
         if setting is None:
             continue
@@ -235,7 +244,8 @@ def _is_cross(key: str) -> bool:
 
 
 def _paths(path: Path, value: Any) -> Iterator[Path]:
-    yield path
+    """A written path, what it stands below, and what stands below it."""
+    yield from (path[:length] for length in range(1, len(path) + 1))
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _paths((*path, str(key)), item)
@@ -265,7 +275,9 @@ def _generated(experiment: Experiment) -> Iterator[tuple[str, str, dict[str, Any
         generator = "grid" if vary.grid is not None else "one_at_a_time"
         values = vary.grid if vary.grid is not None else vary.one_at_a_time or {}
         if vary.grid is not None:
-            cells = [dict(zip(values, cell, strict=True)) for cell in itertools.product(*map(_numbered, values.values()))]
+            cells = [
+                dict(zip(values, cell, strict=True)) for cell in itertools.product(*map(_numbered, values.values()))
+            ]
         else:
             cells = [{key: cell} for key in values for cell in _numbered(values[key])]
         for cell in cells:
@@ -292,5 +304,9 @@ def _shortest_end(key: str, keys: set[str]) -> str:
 def _value_name(value: Any) -> str:
     if isinstance(value, Mapping):
         kind = value.get("kind")
-        return str(kind) if kind is not None and len(value) == 1 else shown(value).strip("{}").replace(": ", ":").replace(", ", "+")
+        return (
+            str(kind)
+            if kind is not None and len(value) == 1
+            else shown(value).strip("{}").replace(": ", ":").replace(", ", "+")
+        )
     return value if isinstance(value, str) else shown(value)

@@ -93,12 +93,12 @@ def _family(family: str, definitions: dict[str, Any]) -> dict[str, Any]:
         fields = {"kind": {"const": kind}, **inner.get("properties", {})}
         rules.append({"if": condition, "then": {"properties": fields, "additionalProperties": False}})
     outside = {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"}
-    kind = {"anyOf": [{"enum": names}, outside], "description": FAMILIES[family]}
+    choice = {"anyOf": [{"enum": names}, outside], "description": FAMILIES[family]}
     return {
         "description": FAMILIES[family],
         "if": {"type": "object"},
-        "then": {"type": "object", "properties": {"kind": kind}, "allOf": rules},
-        "else": kind,
+        "then": {"type": "object", "properties": {"kind": choice}, "allOf": rules},
+        "else": choice,
     }
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from paribus.errors import shown
 from paribus.parts import AnyDecoding, AnyTask, NotBuilt, Strict, default
 from paribus.spec.analysis import Analysis
 from paribus.spec.machine import Machine
@@ -21,7 +22,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 def _name(value: object) -> str:
     if isinstance(value, str) and len(value) <= 100 and re.fullmatch(NAME, value):
         return value
-    message = f"got {value!r}, needs 1 to 100 letters, digits, - and _, the first a letter or a digit"
+    message = f"got {shown(value)}, needs 1 to 100 letters, digits, - and _, the first a letter or a digit"
     raise PydanticCustomError("name", "{message}", {"message": message})
 
 
@@ -29,10 +30,14 @@ def _seeds(value: object) -> list[int]:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
         return list(range(1, value + 1))
     if isinstance(value, list) and value:
-        wrong = [item for item in value if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item <= MOST_SEEDS]
+        wrong = [
+            item for item in value if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item <= MOST_SEEDS
+        ]
         if not wrong and len(set(value)) == len(value):
             return value
-    message = f"got {value!r}, needs a number of seeds, or a list of different whole numbers from 0 to {MOST_SEEDS}"
+    message = (
+        f"got {shown(value)}, needs a number of seeds, or a list of different whole numbers from 0 to {MOST_SEEDS}"
+    )
     raise PydanticCustomError("seeds", "{message}", {"message": message})
 
 
@@ -41,7 +46,7 @@ def _paths(value: object) -> list[str]:
         return [value]
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
-    message = f"got {value!r}, needs the path of a file, or a list of paths"
+    message = f"got {shown(value)}, needs the path of a file, or a list of paths"
     raise PydanticCustomError("paths", "{message}", {"message": message})
 
 
@@ -69,7 +74,9 @@ class Vary(Strict):
     grid: dict[str, list[Any]] | None = Field(None, description="{dotted key: values}: each combination is an arm")
     fraction: Annotated[dict[str, Any] | None, NotBuilt()] = Field(None, description="two-level fractional factorial")
     leave_one_out: Annotated[str | None, NotBuilt()] = Field(None, description="all changes of an arm but one")
-    path: Annotated[dict[str, Any] | None, NotBuilt()] = Field(None, description="the changes between two arms in all orders")
+    path: Annotated[dict[str, Any] | None, NotBuilt()] = Field(
+        None, description="the changes between two arms in all orders"
+    )
     start: str = Field("baseline", alias="from", description="the arm that the changes are made on")
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -73,7 +73,8 @@ def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
         reading.complain(_as_written(reading, complaint.path), complaint)
     found = arms(experiment, complaints)
     for origin, complaint in found.complaints:
-        reading.complain(_path_in_arm(origin, complaint), complaint)
+        path, told = _path_in_arm(origin, complaint)
+        reading.complain(path, replace(complaint, message=told))
     if reading.problems:
         raise SpecError(_in_order(reading))
     return Loaded(experiment, tuple(found.arms), file, tuple(sets))
@@ -116,13 +117,17 @@ def _read_all(file: FilePath, reading: _Reading, chain: tuple[FilePath, ...]) ->
         other = file.parent / path
         if other.resolve() in [earlier.resolve() for earlier in (*chain, file)]:
             circle = " -> ".join(earlier.name for earlier in (*chain, file, other))
-            reading.problems.append(Problem("extends", f"the files extend each other in a circle: {circle}", source.place(at)))
+            reading.problems.append(
+                Problem("extends", f"the files extend each other in a circle: {circle}", source.place(at))
+            )
             continue
         try:
             _read_all(other, reading, (*chain, file))
         except SpecError as error:
             if not other.exists():
-                reading.problems.append(Problem("extends", f"there is no file {path!r} beside this one", source.place(at)))
+                reading.problems.append(
+                    Problem("extends", f"there is no file {path!r} beside this one", source.place(at))
+                )
             else:
                 reading.problems += error.problems
     reading.sources.append(source)
@@ -149,7 +154,11 @@ def _with_sets(tree: Tree, sets: Sequence[str], reading: _Reading) -> tuple[Tree
         changes[key.strip()] = source.data.get("value")
         path: Path = tuple(key.strip().split("."))
         reading.sources.append(
-            Source(source.file, {}, values={(*path, *at[1:]): place for at in source.values if at[:1] == ("value",)} | {path: place})
+            Source(
+                source.file,
+                {},
+                values={(*path, *at[1:]): place for at in source.values if at[:1] == ("value",)} | {path: place},
+            )
         )
     known = Experiment.model_fields
     for key in [key for key in changes if key.split(".")[0] not in known]:
@@ -162,6 +171,7 @@ def _with_sets(tree: Tree, sets: Sequence[str], reading: _Reading) -> tuple[Tree
 def _required(experiment: Experiment, complaints: list[Complaint], reading: _Reading) -> list[Complaint]:
     """What a file must say and does not."""
     wrong = {complaint.path[0] for complaint in complaints if complaint.path}
+    wrong |= {problem.key.split(".")[0] for problem in reading.problems}
     missing = []
     if experiment.name is None and "name" not in wrong:
         missing.append(Complaint(("name",), "is missing; it names the folder under reports/"))
@@ -184,25 +194,33 @@ def _as_written(reading: _Reading, path: tuple[object, ...]) -> tuple[object, ..
     return path
 
 
-def _path_in_arm(origin: Origin, complaint: Complaint) -> tuple[object, ...]:
-    """Where in the file the change stands that a complaint about an arm is about."""
+def _path_in_arm(origin: Origin, complaint: Complaint) -> tuple[tuple[object, ...], str]:
+    """Where in the file the change stands that a complaint about an arm is about, and how to tell it there."""
     path = _words(complaint.path)
     if len(path) == 1 and path[0] in origin.changes:  # the complaint names the dotted key itself
-        return origin.changes[path[0]]
+        return origin.changes[path[0]], complaint.message
     for wanted in (path, *complaint.needs):
-        best: tuple[int, tuple[object, ...]] | None = None
-        for key, place in origin.changes.items():
-            parts = tuple(key.removesuffix(".kind").split("."))
-            if wanted[: len(parts)] == parts:
-                rest: tuple[object, ...] = wanted[len(parts) :]
-                best = max(best or (0, ()), (len(parts), (*place, *rest)), key=lambda pair: pair[0])
-            elif parts[: len(wanted)] == wanted and wanted:
-                best = best or (0, place)
-        if best:
-            return best[1]
+        found = _nearest(origin, wanted)
+        if found and (wanted == path):
+            return found, complaint.message
+        if found:
+            return found, f"does not go with `{'.'.join(path)}` of the baseline: {complaint.message}"
     if len(origin.changes) == 1 and path:
-        return next(iter(origin.changes.values()))
-    return origin.path
+        return next(iter(origin.changes.values())), f"does not go with `{'.'.join(path)}`: {complaint.message}"
+    return origin.path, complaint.message
+
+
+def _nearest(origin: Origin, wanted: tuple[str, ...]) -> tuple[object, ...] | None:
+    """The change that sets a value: the longest key that leads to it, else one that lies below it."""
+    above: dict[int, tuple[object, ...]] = {}
+    below: tuple[object, ...] | None = None
+    for key, place in origin.changes.items():
+        parts = tuple(key.removesuffix(".kind").split("."))
+        if wanted[: len(parts)] == parts:
+            above[len(parts)] = (*place, *wanted[len(parts) :])
+        elif wanted and parts[: len(wanted)] == wanted:
+            below = below or place
+    return above[max(above)] if above else below
 
 
 def _in_order(reading: _Reading) -> list[Problem]:

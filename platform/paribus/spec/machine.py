@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PlainValidator, PositiveInt, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from paribus.errors import shown
 from paribus.parts import NotBuilt, Strict
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -14,7 +15,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def _duration(value: object) -> str | None:
     if value is None or (isinstance(value, str) and re.fullmatch(r"[1-9][0-9]*[smhd]", value)):
         return value
-    message = f"got {value!r}, needs a whole number with s, m, h or d, such as 90s or 2h"
+    message = f"got {shown(value)}, needs a whole number with s, m, h or d, such as 90s or 2h"
     raise PydanticCustomError("duration", "{message}", {"message": message})
 
 

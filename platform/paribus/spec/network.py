@@ -32,11 +32,14 @@ SIDES_OF: dict[str, tuple[str, ...]] = {
 class Layer(Strict):
     """The fields of one layer."""
 
-    mixer: AnyMixer = Field(default_factory=default("mixer", "attention"), description="how tokens exchange information")
+    mixer: AnyMixer = Field(
+        default_factory=default("mixer", "attention"), description="how tokens exchange information"
+    )
     norm: AnyNorm = Field(default_factory=default("norm", "layer"), description="how activations are normalised")
     norm_placement: Literal["post", "pre", "sandwich"] = Field(
         "post",
-        description="post: norm(x + f(x)); pre: x + f(norm(x)); sandwich: x + norm(f(norm(x))); the last two with a norm at the end",
+        description="post: norm(x + f(x)); pre: x + f(norm(x)); sandwich: x + norm(f(norm(x))); "
+        "the last two with a norm at the end",
     )
     feedforward: AnyFeedforward = Field(
         default_factory=default("feedforward", "relu"), description="what happens to each token by itself"
@@ -214,7 +217,11 @@ def _kind(part: Any) -> Any:
 
 def _followed(mixer: Any) -> Tree:
     """What a cross-attention is when it follows a mixer."""
-    return {**mixer, "window": None} if _kind(mixer) == "attention" else replaced(None, PartOf("mixer", "attention"), "attention")
+    return (
+        {**mixer, "window": None}
+        if _kind(mixer) == "attention"
+        else replaced(None, PartOf("mixer", "attention"), "attention")
+    )
 
 
 def _side(tree: Tree, side: str) -> Tree:
@@ -338,5 +345,7 @@ def _checked(model: type[Strict], fields: Tree, at: Path, complaints: list[Compl
     except ValidationError as error:
         for detail in error.errors():
             path = tuple(str(piece) for piece in detail["loc"])
-            complaints.append(Complaint((*at, *path), said(detail, Side if model is ResolvedLayer else model, path, fields)))
+            complaints.append(
+                Complaint((*at, *path), said(detail, Side if model is ResolvedLayer else model, path, fields))
+            )
         return None

@@ -62,10 +62,10 @@ Slot = Leaf | PartOf | Group | Partial | Open
 class Complaint:
     """What is wrong with the value at a path of the tree."""
 
-    path: Path
+    path: tuple[Any, ...]
     message: str
     at_key: bool = False  # the key is wrong rather than its value
-    needs: tuple[Path, ...] = ()  # other values that the complaint rests on
+    needs: tuple[tuple[Any, ...], ...] = ()  # other values that the complaint rests on
 
 
 class Shaped:
@@ -81,14 +81,14 @@ def slots(model: type[Strict]) -> dict[str, Slot]:
 
 
 def _slot(field: FieldInfo) -> Slot:
-    for marker in (*field.metadata, *_markers(field.annotation)):
+    markers = [*field.metadata, *_markers(field.annotation)]
+    for marker in markers:
         if isinstance(marker, Swappable):
             return PartOf(marker.family, marker.default)
         if isinstance(marker, Shaped):
             return marker.slot()
-        if isinstance(marker, type) and issubclass(marker, Strict):
-            return Group(marker)
-    return Leaf()
+    groups = (marker for marker in markers if isinstance(marker, type) and issubclass(marker, Strict))
+    return next((Group(group) for group in groups), Leaf())
 
 
 def _markers(annotation: object) -> Iterable[object]:
@@ -216,7 +216,11 @@ def apply(tree: Tree, changes: Mapping[str, Any], slot: Slot) -> tuple[Tree, lis
             tree = put(tree, slot, path, changes[key])
         except LookupError as error:
             reached = path[: len(path) - int(error.args[0])]
-            complaints.append(Complaint((key,), f"`{'.'.join(reached)}` has no fields, so `{path[len(reached)]}` cannot stand below it"))
+            complaints.append(
+                Complaint(
+                    (key,), f"`{'.'.join(reached)}` has no fields, so `{path[len(reached)]}` cannot stand below it"
+                )
+            )
     return tree, complaints
 
 

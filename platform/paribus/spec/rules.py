@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from paribus.errors import suggestion
+from paribus.errors import shown, suggestion
 from paribus.parts import Part, Surroundings
 from paribus.parts.schedule import ScheduleSpec
 from paribus.parts.task import TaskSpec
 from paribus.spec.experiment import Experiment
 from paribus.spec.network import SIDES_OF, Architecture, Network
 from paribus.spec.override import Complaint, Path, get, split
-from paribus.spec.wording import shown
 
 # Which families can learn which shape of task.
 FAMILIES_OF: dict[str, tuple[str, ...]] = {
@@ -41,7 +40,11 @@ def _parts_fit(experiment: Experiment, network: Architecture) -> Iterator[Compla
     """Every part says whether it can act where it stands."""
     for side, stack in network.stacks().items():
         for index, layer in enumerate(stack.layers):
-            places = [("mixer", "self", layer.mixer), ("norm", "norm", layer.norm), ("feedforward", "feedforward", layer.feedforward)]
+            places = [
+                ("mixer", "self", layer.mixer),
+                ("norm", "norm", layer.norm),
+                ("feedforward", "feedforward", layer.feedforward),
+            ]
             if layer.cross is not None:
                 places.append(("cross", "cross", layer.cross))
             for name, place, part in places:
@@ -84,7 +87,8 @@ def _tasks_fit(experiment: Experiment) -> Iterator[Complaint]:
         if experiment.network.family not in fitting:
             yield Complaint(
                 ("network", "family"),
-                f"got '{experiment.network.family}', but the task {task.kind} has {task.shape}: needs {' or '.join(fitting)}",
+                f"got '{experiment.network.family}', but the task {task.kind} has {task.shape}: "
+                f"needs {' or '.join(fitting)}",
                 needs=((*path, "kind"),),
             )
         around = Surroundings(width=experiment.network.width, place="task", side="")
@@ -126,8 +130,9 @@ def _metrics(experiment: Experiment) -> Iterator[Complaint]:
             if metric not in task.metrics:
                 message = f"the task {task.kind} has no metric called '{metric}'{suggestion(metric, task.metrics)}"
                 yield Complaint(at, message, needs=(path,))
-        if experiment.analysis.split not in task.splits:
-            known = suggestion(experiment.analysis.split, task.splits)
+        looked_at = [split for split in task.splits if split != "training"]
+        if experiment.analysis.split not in looked_at:
+            known = suggestion(experiment.analysis.split, looked_at)
             message = f"the task {task.kind} has no split called '{experiment.analysis.split}'{known}"
             yield Complaint(("analysis", "split"), message, needs=(path,))
     names = set(experiment.tasks or {})
@@ -146,7 +151,9 @@ def without_a_place(experiment: Experiment, written: set[Path]) -> Iterator[Comp
         if side not in SIDES_OF[family]:
             idle[side] = idle[f"layers.{side}"] = f"has no place to act: a network of family {family} has no {side}"
     if family != "encoder_decoder":
-        idle["cross"] = idle["decoder.cross"] = f"has no place to act: a network of family {family} reads no other sequence"
+        idle["cross"] = idle["decoder.cross"] = (
+            f"has no place to act: a network of family {family} reads no other sequence"
+        )
     if family == "encoder":
         idle["causal"] = "has no place to act: an encoder sees all tokens"
     else:
@@ -174,7 +181,10 @@ def hidden_by_sides(network: Mapping[str, Any], changes: Mapping[str, Any]) -> I
                     continue
                 narrow = ".".join(("network", *prefix, *field))
                 if not any(_overlap(split(other), split(narrow)) for other in changes if other != key):
-                    yield Complaint((key,), f"would be hidden: `{narrow}` of the baseline sets it for itself; change that key too or instead")
+                    yield Complaint(
+                        (key,),
+                        f"would be hidden: the baseline's `{narrow}` sets it for itself; change that key instead",
+                    )
 
 
 def _reach(path: Path, value: Any) -> list[Path]:

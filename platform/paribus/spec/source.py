@@ -1,4 +1,4 @@
-"""The text of a YAML file as plain data, with the line and column of every key and value. Data only: no tags, no code."""
+"""The text of a YAML file as plain data, with the place of every key and value. Data only: no tags, no code."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -51,7 +51,9 @@ def read(file: FilePath) -> Source:
 
     try:
         if file.stat().st_size > LARGEST:
-            raise stop(f"the file has {file.stat().st_size:,} bytes, more than the {LARGEST:,} that an experiment may have")
+            raise stop(
+                f"the file has {file.stat().st_size:,} bytes, more than the {LARGEST:,} that an experiment may have"
+            )
         raw = file.read_bytes()
     except FileNotFoundError:
         raise stop("there is no such file") from None
@@ -75,13 +77,17 @@ def parse(text: str, name: str) -> Source:
     tab = next((number for number, line in enumerate(lines, 1) if _tab_indents(line)), None)
     if tab:
         column = lines[tab - 1].index("\t") + 1
-        raise SpecError([Problem("", "a tab indents this line; YAML needs spaces", Place(name, tab, column, lines[tab - 1]))])
+        raise SpecError(
+            [Problem("", "a tab indents this line; YAML needs spaces", Place(name, tab, column, lines[tab - 1]))]
+        )
     try:
         documents = list(YAML(typ="rt", pure=True).compose_all(text))
     except MarkedYAMLError as error:
         raise SpecError([_syntax(error, name, lines)]) from None
     except (YAMLError, ValueError, RecursionError) as error:
-        raise SpecError([Problem("", f"this is not YAML: {str(error) or type(error).__name__}", Place(name, 1, 1))]) from None
+        raise SpecError(
+            [Problem("", f"this is not YAML: {str(error) or type(error).__name__}", Place(name, 1, 1))]
+        ) from None
     root = documents[0] if documents else None
     if root is None or (isinstance(root, ScalarNode) and not root.value):
         raise SpecError([Problem("", "the file is empty; `paribus init` writes one to start from", Place(name, 1, 1))])

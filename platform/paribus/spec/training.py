@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, PlainValidator, PositiveFloat, PositiveInt, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from paribus.errors import shown
 from paribus.parts import AnyOptimizer, AnySchedule, NotBuilt, Strict, default
 
 
@@ -35,14 +36,16 @@ def _share_or_steps(value: object) -> float | int:
         return value
     if isinstance(value, float) and 0 < value <= 1:
         return value
-    message = f"got {value!r}, needs a share of the budget above 0 and up to 1.0, or a whole number of steps"
+    message = f"got {shown(value)}, needs a share of the budget above 0 and up to 1.0, or a whole number of steps"
     raise PydanticCustomError("share", "{message}", {"message": message})
 
 
 ShareOrSteps = Annotated[
     float | int,
     PlainValidator(_share_or_steps),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"type": "integer", "minimum": 1}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"type": "integer", "minimum": 1}]}
+    ),
 ]
 
 

@@ -5,21 +5,9 @@ from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
 
-from paribus.errors import suggestion
+from paribus.errors import shown, suggestion
 from paribus.parts import Strict
 from paribus.spec.override import Group, Slot, child_slot, children
-
-
-def shown(value: object) -> str:
-    """A value as YAML would write it, cut where it is long."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value), repr(value))
-    text = repr(value) if not isinstance(value, Mapping) else "{" + ", ".join(f"{k}: {shown(v)}" for k, v in value.items()) + "}"
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def said(detail: ErrorDetails, model: type[Strict], path: Sequence[str], tree: object) -> str:

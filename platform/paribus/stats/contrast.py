@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, isnan, nan, sqrt
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import stats
 from paribus.errors import ParibusError
 from paribus.stats.correction import Correction, adjusted
 from paribus.stats.interval import of_sd
-from paribus.stats.paired import Array, Paired, correlation, paired, superiority, welch
+from paribus.stats.paired import Paired, correlation, paired, superiority, welch
 from paribus.stats.power import detectable, seeds_to_detect, seeds_to_equate
 from paribus.stats.verdict import FAILURES, Counts, Rule, Verdict, judge, tags
 
@@ -46,9 +47,10 @@ class Sample:
     sd: float = nan
 
     @classmethod
-    def of(cls, values: Array) -> "Sample":
-        spread = float(values.std(ddof=1)) if len(values) > 1 else nan
-        return cls(len(values), float(values.mean()), spread) if len(values) else cls(0)
+    def of(cls, values: Iterable[float]) -> "Sample":
+        known = np.array(list(values), dtype=float)
+        spread = float(known.std(ddof=1)) if len(known) > 1 else nan
+        return cls(len(known), float(known.mean()), spread) if len(known) else cls(0)
 
     @property
     def se(self) -> float:
@@ -102,6 +104,15 @@ class Contrast:
         """The improvement in units of the arms' own spread, for comparison with other studies."""
         spread = sqrt((self.of_arm.sd**2 + self.of_baseline.sd**2) / 2)
         return self.paired.mean / spread if spread else nan
+
+    @property
+    def worst_losses(self) -> int:
+        """Lost pairs when every failed run is one."""
+        return self.paired.losses + self.counts.failed
+
+    @property
+    def told_tags(self) -> str:
+        return "; ".join(self.tags)
 
 
 def compare(arms: Mapping[str, Sequence[Observation]], baseline: str, rule: Rule) -> dict[str, Contrast]:
@@ -214,62 +225,64 @@ def _judged(contrast: Contrast) -> Contrast:
 
 Cell = str | int | float | None
 
+# Columns of a table of contrasts, and where a contrast has them.
+COLUMNS: Mapping[str, str] = {
+    "direction": "rule.direction",
+    "arm": "arm",
+    "baseline": "baseline",
+    "n_planned": "counts.planned",
+    "n_ok": "counts.ok",
+    "n_failed": "counts.failed",
+    "n_pairs": "paired.n",
+    "mean_arm": "of_arm.mean",
+    "sd_arm": "of_arm.sd",
+    "mean_base": "of_baseline.mean",
+    "sd_base": "of_baseline.sd",
+    "improvement": "paired.mean",
+    "improvement_rel": "relative",
+    "sd_diff": "paired.sd",
+    "se_diff": "paired.se",
+    "df": "paired.df",
+    "ci_low": "paired.interval.low",
+    "ci_high": "paired.interval.high",
+    "ci_sim_low": "paired.simultaneous.low",
+    "ci_sim_high": "paired.simultaneous.high",
+    "t": "paired.t",
+    "p_t": "paired.p",
+    "p_holm": "p_holm",
+    "p_bh": "p_bh",
+    "p_signflip": "paired.p_signflip",
+    "p_signflip_floor": "paired.signflip_floor",
+    "welch_p": "p_welch",
+    "smallest_effect": "rule.smallest_effect",
+    "tost_p": "paired.p_tost",
+    "tost_p_holm": "p_tost",
+    "noninf_p": "paired.p_not_worse",
+    "equiv_margin_min": "paired.least_margin",
+    "dz": "paired.dz",
+    "gz": "paired.gz",
+    "d_av": "standardised",
+    "pi_unpaired": "superiority",
+    "pi_paired": "paired.share_won",
+    "wins": "paired.wins",
+    "ties": "paired.ties",
+    "losses": "paired.losses",
+    "wins_wc": "paired.wins",
+    "losses_wc": "worst_losses",
+    "fail_fisher_p": "p_failures",
+    "mdd80": "outlook.detectable",
+    "seeds80_observed": "outlook.seeds_observed",
+    "seeds80_smallest_effect": "outlook.seeds_smallest_effect",
+    "seeds80_tost": "outlook.seeds_equivalent",
+    "pair_r": "correlation",
+    "verdict": "verdict",
+    "tags": "told_tags",
+}
+
 
 def row(contrast: Contrast) -> dict[str, Cell]:
     """The contrast as one line of a table; nan and None are missing."""
-    counts, pairs, rule, outlook = contrast.counts, contrast.paired, contrast.rule, contrast.outlook
-    return {
-        "direction": rule.direction,
-        "arm": contrast.arm,
-        "baseline": contrast.baseline,
-        "n_planned": counts.planned,
-        "n_ok": counts.ok,
-        "n_failed": counts.failed,
-        "n_pairs": pairs.n,
-        "mean_arm": contrast.of_arm.mean,
-        "sd_arm": contrast.of_arm.sd,
-        "mean_base": contrast.of_baseline.mean,
-        "sd_base": contrast.of_baseline.sd,
-        "improvement": pairs.mean,
-        "improvement_rel": contrast.relative,
-        "sd_diff": pairs.sd,
-        "se_diff": pairs.se,
-        "df": pairs.df if pairs.n else None,
-        "ci_low": pairs.interval.low,
-        "ci_high": pairs.interval.high,
-        "ci_sim_low": pairs.simultaneous.low,
-        "ci_sim_high": pairs.simultaneous.high,
-        "t": pairs.t,
-        "p_t": pairs.p,
-        "p_holm": contrast.p_holm,
-        "p_bh": contrast.p_bh,
-        "p_signflip": pairs.p_signflip,
-        "p_signflip_floor": pairs.signflip_floor,
-        "welch_p": contrast.p_welch,
-        "smallest_effect": rule.smallest_effect,
-        "tost_p": pairs.p_tost,
-        "tost_p_holm": contrast.p_tost,
-        "noninf_p": pairs.p_not_worse,
-        "equiv_margin_min": pairs.least_margin,
-        "dz": pairs.dz,
-        "gz": pairs.gz,
-        "d_av": contrast.standardised,
-        "pi_unpaired": contrast.superiority,
-        "pi_paired": (pairs.wins + pairs.ties / 2) / pairs.n if pairs.n else None,
-        "wins": pairs.wins,
-        "ties": pairs.ties,
-        "losses": pairs.losses,
-        "wins_wc": pairs.wins,
-        "losses_wc": pairs.losses + counts.failed,
-        "fail_fisher_p": contrast.p_failures,
-        "mdd80": outlook.detectable,
-        "seeds80_observed": outlook.seeds_observed,
-        "seeds80_smallest_effect": outlook.seeds_smallest_effect,
-        "seeds80_tost": outlook.seeds_equivalent,
-        "pair_r": contrast.correlation,
-        "verdict": contrast.verdict,
-        "tags": "; ".join(contrast.tags),
-    }
+    return {column: attrgetter(path)(contrast) for column, path in COLUMNS.items()}
 
 
 def contrasts(
@@ -294,8 +307,7 @@ def contrasts(
         for task, part in frame.groupby(tasks, sort=False)
         for contrast in compare(_observations(part), baseline, rule).values()
     ]
-    columns = ["task", *row(_contrast("", baseline, (), (), rule, 1, alpha))]
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(found, columns=["task", *COLUMNS])
 
 
 def _check(frame: "pd.DataFrame", baseline: str) -> None:

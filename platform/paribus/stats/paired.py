@@ -54,6 +54,11 @@ class Paired:
         return self.n > 1 and isnan(self.p)
 
     @property
+    def share_won(self) -> float:
+        """The share of pairs that the arm wins; a tie is half a win."""
+        return (self.wins + self.ties / 2) / self.n if self.n else nan
+
+    @property
     def least_margin(self) -> float:
         """Any margin from here on would make the arm equivalent."""
         return max(abs(self.narrow.low), abs(self.narrow.high))

@@ -204,7 +204,7 @@ class Database:
         with self._reading() as connection:
             for some in _pieces(list(runs)):
                 query = sql.select(RunRow.id, RunRow.status).where(RunRow.id.in_(some))
-                found.update({run: status for run, status in connection.execute(query)})
+                found.update((row.id, row.status) for row in connection.execute(query))
         return found
 
     def outcomes(self, runs: Iterable[str]) -> dict[str, Outcome]:

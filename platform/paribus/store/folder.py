@@ -1,4 +1,4 @@
-"""Where a store lies: the database, and a folder of plain files for each run, from which the database can be rebuilt."""
+"""Where a store lies: the database, and a folder of plain files for each run, from which it can be rebuilt."""
 
 import os
 import shutil
@@ -64,7 +64,9 @@ class Store:
         if len(runs) == 1:
             return found[0]
         if not runs:
-            raise StoreError(f"no run is called '{name}'; `paribus runs` lists them (RUN is the start of an id or experiment/arm/seed)")
+            raise StoreError(
+                f"no run is called '{name}' (the start of an id, or experiment/arm/seed); `paribus runs` lists them"
+            )
         raise StoreError(f"'{name}' could be {len(runs)} runs: {', '.join(sorted(runs)[:5])}; give more of the id")
 
 

@@ -86,7 +86,9 @@ def read(folder: Path) -> Record:
             raise StoreError(f"{path} has a format that this version of paribus does not know")
         return of(data)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise StoreError(f"{path} cannot be read ({type(error).__name__}: {error}); remove it to train the run again") from None
+        raise StoreError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); remove it to train the run again"
+        ) from None
 
 
 def of(data: dict[str, Any]) -> Record:

@@ -1,4 +1,4 @@
-"""Examples as numbers: encoded once, batched by index, bucketed by length, in an order that is a pure function of the seed.
+"""Examples as numbers: encoded once, batched by index, bucketed by length, in an order that only the seed decides.
 
 Axes: B batch, S source time, T target time.
 """
@@ -159,7 +159,9 @@ class Dataset:
             prompts += 1
         else:
             inputs = Ragged.of([[*row, SEPARATOR, *answer] for row, answer in zip(sources, targets, strict=True)])
-            wanted = Ragged.of([[*[IGNORED] * len(row), *answer, END] for row, answer in zip(sources, targets, strict=True)])
+            wanted = Ragged.of(
+                [[*[IGNORED] * len(row), *answer, END] for row, answer in zip(sources, targets, strict=True)]
+            )
             prompts += lengths[:, 0] + 1
         order = lengths[:, 0] * (int(lengths[:, 1].max()) + 1) + lengths[:, 1]
         return Split(source, inputs, wanted, self.labels, tokens, order, prompts, examples)

@@ -1,4 +1,4 @@
-"""How good a network is on a split: one pass with the right answers given, one of writing where a metric asks for it."""
+"""How good a network is on a split: one pass with the right answers given, one of writing where a metric asks."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -36,7 +36,9 @@ class Evaluator:
                 return [Score(name, metric, None, "capacity") for metric in metrics]
         values = self._values(split, metrics, rows)
         return [
-            Score(name, metric, values[metric]) if np.isfinite(values[metric]) else Score(name, metric, None, "not finite")
+            Score(name, metric, values[metric])
+            if np.isfinite(values[metric])
+            else Score(name, metric, None, "not finite")
             for metric in metrics
         ]
 

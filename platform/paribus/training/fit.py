@@ -1,12 +1,13 @@
 """Train one run: from plain settings to a record, in the folder that the run's files go to."""
 
+import contextlib
 import hashlib
 import json
 import math
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -262,7 +263,9 @@ class Watch(Callback):
         self._best = max(value, self._best)
         if better or training.select == "last" or self.best_step is None:
             self.best_step = self.step
-            self.best_weights = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+            self.best_weights = {
+                name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
+            }
 
     def test(self) -> list[Score]:
         """All metrics on all splits but training, once, with the chosen weights."""
@@ -304,10 +307,12 @@ def evaluation_steps(training: Training, steps: int) -> set[int]:
     if isinstance(every, int):
         return {*range(every, steps + 1, every), steps}
     count = max(1, round(1 / every))
-    return {max(1, round(index * steps * every)) for index in range(1, count + 1) if index * every <= 1 + 1e-9} | {steps}
+    return {max(1, round(index * steps * every)) for index in range(1, count + 1) if index * every <= 1 + 1e-9} | {
+        steps
+    }
 
 
-def environment(device: torch.device) -> Mapping[str, Any]:
+def environment(device: torch.device) -> dict[str, Any]:
     """What the numbers of a run may depend on besides its settings."""
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
     return {
@@ -332,7 +337,11 @@ def _revision() -> str:
     here = Path(__file__).parent
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True, timeout=5
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=5,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -343,10 +352,8 @@ def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return
-    try:  # Linux: start the high-water mark of this process anew
+    with contextlib.suppress(OSError):  # Linux: start the high-water mark of this process anew
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def _peak(device: torch.device) -> int | None:

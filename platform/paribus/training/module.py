@@ -75,7 +75,7 @@ class Stream:
 
 
 class Learner(lightning.LightningModule):
-    """Loss, optimizer and learning rate of one run. Nothing is logged by the step: losses wait until they are asked for."""
+    """Loss, optimizer and learning rate of one run. Nothing is logged by the step: losses wait to be asked for."""
 
     def __init__(self, network: Network, training: Training, seed: int, *, fused: bool) -> None:
         super().__init__()

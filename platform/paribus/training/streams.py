@@ -1,4 +1,4 @@
-"""Streams of randomness, each a pure function of the seed, a name and a place, so that nothing an arm does shifts another."""
+"""Streams of randomness, each a pure function of seed, name and place, so that nothing an arm does shifts another."""
 
 import hashlib
 

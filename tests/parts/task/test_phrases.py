@@ -153,7 +153,8 @@ class Guided(Dice):
     def pick(self, items: Sequence[T]) -> T:
         if id(items) not in self.fitting:
             self.fitting[id(items)] = (items, [item for item in items if self.fits(item)] or items)
-        return super().pick(self.fitting[id(items)][1])  # type: ignore[return-value]
+        # Not always: rules that look for two different things would search for ever.
+        return super().pick(items if self.chance(0.05) else self.fitting[id(items)][1])  # type: ignore[arg-type]
 
     def fits(self, item: object) -> bool:
         if isinstance(item, str):

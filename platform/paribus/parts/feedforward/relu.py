@@ -21,7 +21,7 @@ class Relu(Feedforward):
         self.narrow = nn.Linear(hidden, width)
 
     def forward(self, x_BTC: Tensor) -> Tensor:
-        return self.narrow(self.widen(x_BTC).relu())  # type: ignore[no-any-return]
+        return self.narrow(self.widen(x_BTC).relu())
 
     def flops(self, tokens: float) -> float:
         return 4 * tokens * self.widen.in_features * self.widen.out_features

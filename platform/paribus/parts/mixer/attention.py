@@ -133,7 +133,9 @@ class Attention(Mixer):
         scores = self.heads * self.score.flops(queries, keys)
         return projections + scores + 2 * self.heads * queries * keys * self.value_width
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, positions: Positions, causal: bool) -> Tensor:
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, positions: Positions, causal: bool
+    ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
         if self.fuses:
             assert isinstance(self.score, FusedScore)
@@ -186,7 +188,7 @@ class Attention(Mixer):
         return x_BTC.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def _join(self, mixed_BHTV: Tensor) -> Tensor:
-        return self.output(mixed_BHTV.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.output(mixed_BHTV.transpose(1, 2).flatten(2))
 
 
 def _pieces(

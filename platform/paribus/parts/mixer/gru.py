@@ -16,14 +16,20 @@ from paribus.parts.position import Position
 
 
 class Spec(MixerSpec):
-    hidden: PositiveInt | None = Field(None, description="units of each direction; null: width, half of it if bidirectional")
+    hidden: PositiveInt | None = Field(
+        None, description="units of each direction; null: width, half of it if bidirectional"
+    )
     bidirectional: bool = Field(False, description="read from both ends; for the encoder side only")
 
     def misfits(self, around: Surroundings) -> Iterator[Misfit]:
         if self.bidirectional and not around.bidirectional:
-            yield Misfit("bidirectional", "got true, but the decoder side must not see later tokens; use it under `encoder`")
+            yield Misfit(
+                "bidirectional", "got true, but the decoder side must not see later tokens; use it under `encoder`"
+            )
         if self.bidirectional and self.hidden is None and around.width % 2:
-            yield Misfit("bidirectional", f"needs an even width or a `hidden`, got width {around.width}", needs=("width",))
+            yield Misfit(
+                "bidirectional", f"needs an even width or a `hidden`, got width {around.width}", needs=("width",)
+            )
 
     def build(self, *, width: int, causal: bool, max_length: int) -> "Gru":
         hidden = self.hidden or (width // 2 if self.bidirectional else width)
@@ -39,14 +45,17 @@ class Gru(Mixer):
         self.output: nn.Module = nn.Identity() if units == width else nn.Linear(units, width)
 
     def initialise(self, draw: Draw) -> None:
-        for direction, cell in (("forwards", self.forwards), ("backwards", self.backwards)):
+        cells: list[tuple[str, nn.GRU | None]] = [("forwards", self.forwards), ("backwards", self.backwards)]
+        for direction, cell in cells:
             if cell is None:
                 continue
             for source, stacked in (("input", cell.weight_ih_l0), ("hidden", cell.weight_hh_l0)):
+                assert isinstance(stacked, Tensor)
                 for gate, rows in zip(("reset", "update", "candidate"), stacked.chunk(3), strict=True):
                     draw.matrix(f"{direction}.{source}.{gate}.weight", rows)
-            draw.constant(cell.bias_ih_l0, 0.0)
-            draw.constant(cell.bias_hh_l0, 0.0)
+            for bias in (cell.bias_ih_l0, cell.bias_hh_l0):
+                assert isinstance(bias, Tensor)
+                draw.constant(bias, 0.0)
 
     def forward(self, x_BTC: Tensor, tokens: Tokens, memory: Memory | None, position: Position) -> Tensor:
         # Padding is at the right, so the forward direction meets it only after the last real token.
@@ -55,11 +64,11 @@ class Gru(Mixer):
             turn_BT1 = _turned(tokens).unsqueeze(-1)
             backwards, _ = self.backwards(x_BTC.gather(1, turn_BT1.expand_as(x_BTC)))
             read = torch.cat((read, backwards.gather(1, turn_BT1.expand_as(backwards))), dim=-1)
-        return self.output(read)  # type: ignore[no-any-return]
+        return self.output(read)
 
     def step(self, x_B1C: Tensor, tokens: Tokens, state: State, position: Position) -> Tensor:
         read, state["hidden"] = self.forwards(x_B1C, state.get("hidden"))
-        return self.output(read)  # type: ignore[no-any-return]
+        return self.output(read)
 
     def flops(self, queries: float, keys: float) -> float:
         hidden, width = self.forwards.hidden_size, self.forwards.input_size

@@ -9,5 +9,9 @@ from paribus.parts.optimizer import AdamSpec, groups
 class Spec(AdamSpec):
     def build(self, network: nn.Module, *, fused: bool) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
-            groups(network, self.weight_decay), lr=self.lr, betas=(self.betas[0], self.betas[1]), eps=self.eps, fused=fused
+            groups(network, self.weight_decay),
+            lr=self.lr,
+            betas=(self.betas[0], self.betas[1]),
+            eps=self.eps,
+            fused=fused,
         )

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from paribus.errors import shown
 from paribus.parts import Part
 
 
@@ -14,14 +15,16 @@ def _share_or_count(value: object) -> float | int:
         return value
     if isinstance(value, float) and 0 <= value < 1:
         return value
-    message = f"got {value!r}, needs a share of the budget from 0 to below 1, or a whole number in its unit"
+    message = f"got {shown(value)}, needs a share of the budget from 0 to below 1, or a whole number in its unit"
     raise PydanticCustomError("share", "{message}", {"message": message})
 
 
 ShareOrCount = Annotated[
     float | int,
     PlainValidator(_share_or_count),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "exclusiveMaximum": 1}, {"type": "integer", "minimum": 0}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0, "exclusiveMaximum": 1}, {"type": "integer", "minimum": 0}]}
+    ),
 ]
 
 

@@ -7,7 +7,6 @@ import hashlib
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple, TypeVar
 
@@ -173,7 +172,9 @@ class GeneratedTask(Task):
     @cached_property
     def _longer(self) -> list[Example]:
         dice = Dice("longer", self._spec.seed)
-        return _distinct(self._spec.draw_longer, dice, {"longer": self._spec.test_examples}, lambda _: "longer")["longer"]
+        return _distinct(self._spec.draw_longer, dice, {"longer": self._spec.test_examples}, lambda _: "longer")[
+            "longer"
+        ]
 
 
 def _share(example: Example, seed: int) -> float:

@@ -1,0 +1,206 @@
+"""Everything that a report says, decided once: the writers only place it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from paribus.planning import Plan
+from paribus.report import tables
+from paribus.report.comparison import Facts, Line, Section, others, section
+from paribus.report.numbers import MISSING, general, level, plural
+from paribus.report.results import Results
+from paribus.report.tables import Table
+from paribus.report.warnings import Compared, Warning, of_experiment, of_task
+from paribus.stats.paired import floor
+from paribus.stats.power import detectable
+from paribus.stats.verdict import FAILURES
+from paribus.store.record import Outcome
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The same findings unrounded."""
+
+    runs: Table
+    contrasts: Table
+    curves: Table
+    warnings: Table
+
+
+@dataclass(frozen=True)
+class Findings:
+    title: str
+    question: str
+    answer: str
+    state: str  # of the runs
+    identity: str  # digest and code revision
+    sections: tuple[Section, ...]
+    warnings: tuple[Warning, ...]
+    method: tuple[str, ...]
+    provenance: Facts
+    source: str  # the experiment file
+    tables: Tables
+
+    @property
+    def table_text(self) -> str:
+        """The main table as plain text, one part a task."""
+        return "\n\n".join(_plain(part, len(self.sections) > 1) for part in self.sections)
+
+
+def find(plan: Plan, outcomes: Mapping[str, Outcome], *, out_of_date: str = "") -> Findings:
+    """What the runs of a plan say; `out_of_date` tells why the plan is no longer what its file says, if so."""
+    results = Results(plan, outcomes)
+    compared = [_compare(results, index) for index in range(len(plan.tasks))]
+    sections = tuple(section(part) for part in compared)
+    warnings = _once([*of_experiment(results, out_of_date), *(found for part in compared for found in of_task(part))])
+    return Findings(
+        title=plan.folder,
+        question=plan.question.strip(),
+        answer=_answer(sections),
+        state=_state(results),
+        identity=_identity(results),
+        sections=sections,
+        warnings=warnings,
+        method=tuple(_method(results)),
+        provenance=tuple(_provenance(results)),
+        source=plan.text,
+        tables=Tables(
+            tables.runs(results),
+            tuple(line for part in compared for line in _contrasts(part)),
+            tables.curves(results),
+            tables.warnings(warnings),
+        ),
+    )
+
+
+def _compare(results: Results, index: int) -> Compared:
+    task = results.plan.tasks[index]
+    metric, split = results.metric(task), results.split(task)
+    return Compared(results, task, metric, split, results.contrasts(task, metric, split))
+
+
+def _once(warnings: Iterable[Warning]) -> tuple[Warning, ...]:
+    """Warnings that say the same of several tasks are said once."""
+    found: dict[tuple[str, ...], Warning] = {}
+    for warning in warnings:
+        found.setdefault((warning.code, warning.evidence), warning)
+    return tuple(found.values())
+
+
+def _contrasts(compared: Compared) -> Iterator[Mapping[str, tables.Cell]]:
+    results, task, metric, split = compared.results, compared.task, compared.metric, compared.split
+    where = {"experiment": results.plan.name, "task": task.name}
+    main = {"metric": metric.name, "split": split, "unit": metric.unit, "role": "main"}
+    yield from tables.contrasts(compared.contrasts.values(), **where, **main)
+    for other, place in others(results, task, metric, split):
+        found = results.contrasts(task, other, place, exploratory=True).values()
+        names = {"metric": other.name, "split": place, "unit": other.unit, "role": "exploratory"}
+        yield from tables.contrasts(found, **where, **names)
+
+
+def _answer(sections: tuple[Section, ...]) -> str:
+    """One sentence."""
+    if len(sections) == 1:
+        text = sections[0].answer
+    else:
+        text = " — ".join(f"{part.task}: {part.answer}" for part in sections)
+        return f"{text}."
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _state(results: Results) -> str:
+    tally = dict.fromkeys(("ok", *FAILURES, "interrupted", "running", "pending"), 0)
+    for run in results.plan.runs:
+        status = results.status(run.arm, run.task, run.seed)
+        tally[status] = tally.get(status, 0) + 1
+    rest = [f"{count} {status}" for status, count in tally.items() if count and status != "ok"]
+    return " · ".join([f"{tally['ok']}/{len(results.plan.runs)} runs ok", *rest])
+
+
+def _environment(results: Results, key: str) -> str:
+    """All values of one thing that the runs' environments say, the commonest case being one."""
+    found: dict[str, None] = {}
+    for run in results.plan.runs:
+        record = results.outcome(run.arm, run.task, run.seed).record
+        if record is not None and record.environment.get(key) not in (None, ""):
+            found[str(record.environment[key])] = None
+    return ", ".join(found)
+
+
+def _identity(results: Results) -> str:
+    revision = _environment(results, "revision")
+    return f"plan {results.plan.digest[:8]}" + (f" · code {revision}" if revision else "")
+
+
+def _method(results: Results) -> Iterator[str]:
+    analysis, n = results.analysis, len(results.plan.seeds)
+    family = max(1, len(results.others))
+    yield (
+        "An improvement is the arm's score minus the baseline's with the same seed, turned so that more is better. Its "
+        f"interval is Student's t at {level(analysis.alpha)}; the thin whisker holds for all arms at once (Bonferroni)."
+    )
+    yield (
+        "Better and worse: the corrected p of the paired t test is at most "
+        f"{general(analysis.alpha)}. Equivalent: two one-sided tests within the smallest effect, corrected by Holm. "
+        "Negligibly better or worse: both. Inconclusive: neither."
+    )
+    if n >= 2:
+        strict = analysis.alpha / family if analysis.correction == "holm" else analysis.alpha
+        yield (
+            f"With {plural(n, 'seed')} a difference of {general(detectable(n, strict), 2)} standard deviations of the "
+            f"differences is found with 80 % power in a family of {plural(family, 'arm')}; the exact sign-flip test "
+            f"cannot give a p under {general(floor(n))}."
+        )
+    share = f"{100 * analysis.unstable_failure_rate:.0f} %"
+    yield (
+        "A failed run is a result and is never replaced. Where an arm has failed runs, a good verdict stands only if the "
+        "arm wins more than half of the planned pairs with its failures counted as lost; an arm of which "
+        f"{share} or more of the runs failed is called unstable."
+    )
+    yield (
+        "A seed varies initial values, data order and dropout; parameters of equal name and shape start equal in all arms. "
+        "Intervals speak of training again, not of another test set. Other metrics and splits are exploratory."
+    )
+
+
+def _provenance(results: Results) -> Iterator[tuple[str, str]]:
+    plan = results.plan
+    yield "experiment file", plan.file
+    yield "rebuild this page", f"paribus report {plan.file}"
+    yield "plan", plan.digest
+    yield "seeds", ", ".join(map(str, plan.seeds))
+    names = {
+        "paribus": "paribus",
+        "revision": "code revision",
+        "results": "results version",
+        "python": "Python",
+        "torch": "torch",
+        "lightning": "Lightning",
+        "system": "system",
+        "device_name": "device",
+        "threads": "threads a run",
+        "tf32": "TF32",
+        "compile": "compiled",
+    }
+    for key, name in names.items():
+        value = _environment(results, key)
+        if value:
+            yield name, value
+    for task in plan.tasks:
+        yield f"task {task.name}", ", ".join(f"{key} {value}" for key, value in task.settings.items() if key != "kind")
+    analysis = plan.analysis
+    kept = ("alpha", "correction", "split", "smallest_effect", "min_pairs", "unstable_failure_rate")
+    yield "analysis", ", ".join(f"{key} {analysis[key]}" for key in kept if key in analysis)
+
+
+def _plain(part: Section, named: bool) -> str:
+    head = ("arm", f"{part.metric} {part.arrow}", f"improvement [{part.level} CI]", "verdict")
+    lines = [head, *(_plain_line(line) for line in part.lines)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    texts = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([f"{part.task}, {part.split}", *texts] if named else texts)
+
+
+def _plain_line(line: Line) -> tuple[str, str, str, str]:
+    difference = f"{line.difference} {line.interval}".strip()
+    verdict = "baseline" if line.is_baseline else f"{line.icon} {line.verdict}"
+    return line.arm, line.score, MISSING if line.is_baseline else difference, verdict

@@ -1,0 +1,303 @@
+"""What the figures show, with the sentence that each one states and the words for those who do not see it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan, sqrt
+
+from scipy import stats
+
+from paribus.planning import MetricInfo, TaskInfo
+from paribus.report.numbers import fixed, general, listed, plural, short, signed
+from paribus.report.results import Results, change
+from paribus.stats.contrast import Contrast
+from paribus.stats.verdict import FAILURES
+
+POINTS = 200  # of a curve; more are thinned, keeping the extremes
+BAND_FROM = 5  # seeds from which a band says more than the lines
+LOG_FROM = 10  # ratio of largest to smallest from which an axis is logarithmic
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Words:
+    """A caption that states the finding, and a text alternative."""
+
+    title: str
+    caption: str
+    alternative: str
+
+
+@dataclass(frozen=True)
+class Line:
+    arm: str
+    seed: int
+    failed: bool
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One measure over training."""
+
+    words: Words
+    axis: str
+    log: bool
+    lines: tuple[Line, ...]
+    means: Mapping[str, tuple[Point, ...]]
+    bands: Mapping[str, tuple[tuple[float, float, float], ...]]  # step, low, high
+
+
+@dataclass(frozen=True)
+class Slope:
+    arm: str
+    verdict: str
+    pairs: tuple[tuple[int, float, float], ...]  # seed, baseline, arm
+    failed: tuple[tuple[int, float], ...]  # seed, baseline
+    places: int
+
+
+@dataclass(frozen=True)
+class Slopes:
+    words: Words
+    axis: str
+    panels: tuple[Slope, ...]
+
+
+@dataclass(frozen=True)
+class Spot:
+    arm: str
+    cost: float
+    mean: float
+    low: float
+    high: float
+    solid: bool
+
+
+@dataclass(frozen=True)
+class Scatter:
+    words: Words
+    cost_axis: str
+    axis: str
+    log: bool
+    spots: tuple[Spot, ...]
+
+
+def curves(results: Results, task: TaskInfo, metric: MetricInfo) -> Iterator[Curves]:
+    """The main metric over training where it was watched, and the loss."""
+    watched = {
+        name
+        for arm in results.plan.arms
+        for _, record in results.records(arm.name, task.name)
+        for name in record.curves
+    }
+    loss = next(
+        (known for known in task.metrics if known.name == "loss"), MetricInfo("loss", "loss", "min", "nats", None)
+    )
+    measures = {f"validation_{metric.name}": metric, "validation_loss": loss}
+    for column, measure in measures.items():
+        if column in watched:
+            found = _curves(results, task, column, measure)
+            if found is not None:
+                yield found
+
+
+def _curves(results: Results, task: TaskInfo, column: str, measure: MetricInfo) -> Curves | None:
+    lines = tuple(_lines(results, task.name, column))
+    if not lines:
+        return None
+    arms = [arm.name for arm in results.plan.arms]
+    means, bands = {}, {}
+    for arm in arms:
+        ends = [line.points for line in lines if line.arm == arm and not line.failed]
+        if ends:
+            means[arm], bands[arm] = _mean(ends)
+    values = [y for line in lines for _, y in line.points]
+    log = min(values) > 0 and max(values) / min(values) > LOG_FROM and measure.bounds is None
+    seeds = {len([line for line in lines if line.arm == arm]) for arm in arms}
+    return Curves(
+        _curve_words(measure, means, max(seeds), bool(any(bands.values()))),
+        f"{measure.title}{f' ({measure.unit})' if measure.unit else ''}, validation",
+        log,
+        lines,
+        means,
+        bands,
+    )
+
+
+def _lines(results: Results, task: str, column: str) -> Iterator[Line]:
+    for arm in results.plan.arms:
+        for seed, record in results.records(arm.name, task):
+            steps, values = record.curves.get("step", []), record.curves.get(column, [])
+            points = [(x, y) for x, y in zip(steps, values, strict=False) if x is not None and y is not None]
+            if points:
+                failed = results.status(arm.name, task, seed) in FAILURES
+                yield Line(arm.name, seed, failed, tuple(thinned(points)))
+
+
+def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
+    """At most `most` points: of each stretch the lowest and the highest, so that no spike is lost."""
+    if len(points) <= most:
+        return list(points)
+    count = most // 2 - 1
+    inner = points[1:-1]
+    kept = {0, len(points) - 1}
+    for index in range(count):
+        start, end = index * len(inner) // count, (index + 1) * len(inner) // count
+        stretch = range(start + 1, end + 1)
+        kept |= {min(stretch, key=lambda at: points[at][1]), max(stretch, key=lambda at: points[at][1])}
+    return [points[at] for at in sorted(kept)]
+
+
+def _mean(lines: Sequence[Sequence[Point]]) -> tuple[tuple[Point, ...], tuple[tuple[float, float, float], ...]]:
+    """The mean over seeds at steps that all have, and its 95 % band where there are seeds enough."""
+    tables = [dict(line) for line in lines]
+    steps = sorted(set.intersection(*(set(table) for table in tables)))
+    values = [[table[step] for table in tables] for step in steps]
+    means = tuple((step, sum(row) / len(row)) for step, row in zip(steps, values, strict=True))
+    if len(lines) < BAND_FROM:
+        return means, ()
+    halves = [_half(row) for row in values]
+    return means, tuple((step, mean - half, mean + half) for (step, mean), half in zip(means, halves, strict=True))
+
+
+def _half(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of a mean."""
+    n = len(values)
+    if n < 2:
+        return nan
+    mean = sum(values) / n
+    sd = sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
+    return float(stats.t.ppf(0.975, n - 1)) * sd / sqrt(n)
+
+
+def _curve_words(measure: MetricInfo, means: Mapping[str, Sequence[Point]], seeds: int, band: bool) -> Words:
+    last = {arm: points[-1][1] for arm, points in means.items() if points}
+    ranked = sorted(last, key=lambda arm: last[arm], reverse=measure.direction == "max")
+    drawn = "Thin lines are seeds, thick ones means" + (", bands pointwise 95 % intervals." if band else ".")
+    if not ranked:
+        return Words(
+            f"Validation {measure.title}", f"No arm has finished a run. {drawn}", "Learning curves of unfinished runs."
+        )
+    ends = listed(f"{arm} at {general(last[arm])}" for arm in ranked)
+    first, final = ranked[0], ranked[-1]
+    order = "higher is better" if measure.direction == "max" else "lower is better"
+    ends_at = f"between {general(last[first])} ({first}) and {general(last[final])} ({final})"
+    finding = f"Mean validation {measure.title} ends {ends_at if len(ranked) > 1 else f'at {general(last[first])}'}"
+    return Words(
+        f"Validation {measure.title} over training",
+        f"{finding}; {order}. {drawn}",
+        f"Learning curves, {plural(seeds, 'seed')} an arm. At the last step, best first: {ends}.",
+    )
+
+
+def slopes(
+    results: Results, task: TaskInfo, metric: MetricInfo, split: str, contrasts: Mapping[str, Contrast], places: int
+) -> Slopes:
+    """Every pair of runs, from the baseline's score to the arm's."""
+    base = {run.seed: run for run in results.observations(results.baseline, task.name, metric.name, split)}
+    panels = []
+    for arm, contrast in contrasts.items():
+        pairs, failed = [], []
+        for run in results.observations(arm, task.name, metric.name, split):
+            other = base.get(run.seed)
+            if other is None or not other.ok or not isinstance(run.seed, int):
+                continue
+            if run.ok:
+                pairs.append((run.seed, other.value, run.value))
+            elif run.failed:
+                failed.append((run.seed, other.value))
+        if pairs or failed:
+            panels.append(Slope(arm, contrast.verdict, tuple(pairs), tuple(failed), places))
+    counts = [f"{arm} {found.paired.wins}/{found.paired.n}" for arm, found in contrasts.items() if found.paired.n]
+    told = f"Seeds on which the arm beats the baseline: {listed(counts)}." if counts else "No pair has finished."
+    means = [f"{arm} {signed(found.paired.mean, places)}" for arm, found in contrasts.items() if found.paired.n]
+    return Slopes(
+        Words(
+            "Every pair of runs",
+            f"{told} Each line is one seed, baseline on the left; each panel has its own axis; ✕ is a failed run.",
+            f"One line a seed from the baseline's {metric.title} to the arm's. Mean improvement: {listed(means)}.",
+        ),
+        metric.title,
+        tuple(panels),
+    )
+
+
+COSTS = (("flops_per_token", "FLOPs per token"), ("parameters", "parameters"))
+
+
+def scatters(
+    results: Results, task: TaskInfo, metric: MetricInfo, contrasts: Mapping[str, Contrast]
+) -> Iterator[Scatter]:
+    """The metric against what an arm costs."""
+    for key, title in COSTS:
+        costs = {arm.name: results.cost(arm.name, task.name, key) for arm in results.plan.arms}
+        yield from _scatter(results, metric, contrasts, costs, title)
+    seconds = {arm.name: results.seconds(arm.name, task.name) for arm in results.plan.arms}
+    yield from _scatter(results, metric, contrasts, seconds, "seconds of training, median run")
+
+
+def _scatter(
+    results: Results,
+    metric: MetricInfo,
+    contrasts: Mapping[str, Contrast],
+    costs: Mapping[str, float | None],
+    title: str,
+) -> Iterator[Scatter]:
+    spots = tuple(_spots(results, contrasts, costs))
+    if len(spots) < 2:
+        return
+    known = [spot.cost for spot in spots]
+    yield Scatter(
+        _scatter_words(results, metric, contrasts, spots, title),
+        title,
+        metric.title,
+        max(known) / min(known) > LOG_FROM if min(known) > 0 else False,
+        spots,
+    )
+
+
+def _spots(results: Results, contrasts: Mapping[str, Contrast], costs: Mapping[str, float | None]) -> Iterator[Spot]:
+    samples = {arm: contrast.of_arm for arm, contrast in contrasts.items()}
+    for contrast in contrasts.values():
+        samples.setdefault(results.baseline, contrast.of_baseline)
+    for arm in results.plan.arms:
+        sample, cost = samples.get(arm.name), costs.get(arm.name)
+        if sample is None or cost is None or not isfinite(sample.mean):
+            continue
+        half = float(stats.t.ppf(0.975, sample.n - 1)) * sample.se if sample.n > 1 else 0.0
+        solid = arm.name == results.baseline or contrasts[arm.name].verdict in ("better", "worse")
+        yield Spot(arm.name, cost, sample.mean, sample.mean - half, sample.mean + half, solid)
+
+
+def _scatter_words(
+    results: Results, metric: MetricInfo, contrasts: Mapping[str, Contrast], spots: Sequence[Spot], title: str
+) -> Words:
+    base = next((spot for spot in spots if spot.arm == results.baseline), None)
+    others = [spot for spot in spots if base is not None and spot.arm != base.arm]
+    cheaper = [
+        spot.arm
+        for spot in others
+        if base
+        and spot.cost <= base.cost
+        and contrasts[spot.arm].verdict in ("better", "equivalent", "negligibly better")
+    ]
+    if cheaper:
+        finding = (
+            f"{listed(cheaper)} {'is' if len(cheaper) == 1 else 'are'} at least as good as the baseline and no dearer."
+        )
+    else:
+        finding = "No arm that costs no more than the baseline is shown to be as good."
+    told = listed(
+        f"{spot.arm} {short(spot.cost)} ({_against(spot, base)}{metric.title} {fixed(spot.mean, 3)})" for spot in spots
+    )
+    return Words(
+        f"{metric.title[0].upper()}{metric.title[1:]} against {title}",
+        f"{finding} Whiskers are 95 % intervals of the mean; the cross is the baseline; filled marks differ from it.",
+        f"{title[0].upper()}{title[1:]} and {metric.title}: {told}.",
+    )
+
+
+def _against(spot: Spot, base: Spot | None) -> str:
+    share = change(spot.cost, base.cost) if base is not None and spot is not base else None
+    return "" if share is None else f"{signed(100 * share, 1)} %, "

@@ -1,0 +1,140 @@
+"""A plan with what the store knows of its runs, asked by arm, task and seed."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import nan
+from statistics import median
+
+from paribus.planning import MetricInfo, Plan, Row, Run, TaskInfo
+from paribus.spec.analysis import Analysis
+from paribus.stats.contrast import Contrast, Observation, compare
+from paribus.stats.verdict import FAILURES, Rule
+from paribus.store.record import Outcome, Record
+
+PENDING = Outcome("")
+
+
+@dataclass(frozen=True)
+class Results:
+    plan: Plan
+    outcomes: Mapping[str, Outcome]
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        return Analysis.model_validate(self.plan.analysis)
+
+    @cached_property
+    def baseline(self) -> str:
+        return self.plan.arms[0].name
+
+    @cached_property
+    def others(self) -> list[Row]:
+        return self.plan.arms[1:]
+
+    @cached_property
+    def _runs(self) -> dict[tuple[str, str, int], Run]:
+        return {(run.arm, run.task, run.seed): run for run in self.plan.runs}
+
+    def run(self, arm: str, task: str, seed: int) -> Run | None:
+        return self._runs.get((arm, task, seed))
+
+    def outcome(self, arm: str, task: str, seed: int) -> Outcome:
+        run = self.run(arm, task, seed)
+        return self.outcomes.get(run.id, PENDING) if run else PENDING
+
+    def status(self, arm: str, task: str, seed: int) -> str:
+        return self.outcome(arm, task, seed).status
+
+    def records(self, arm: str, task: str) -> Iterator[tuple[int, Record]]:
+        """What all runs of an arm left, failed ones included."""
+        for seed in self.plan.seeds:
+            record = self.outcome(arm, task, seed).record
+            if record is not None:
+                yield seed, record
+
+    def finished(self, arm: str, task: str) -> Iterator[tuple[int, Record]]:
+        """What the runs left that ended well."""
+        return ((seed, record) for seed, record in self.records(arm, task) if self.status(arm, task, seed) == "ok")
+
+    def observations(self, arm: str, task: str, metric: str, split: str) -> list[Observation]:
+        """One for each planned run."""
+        seeds = [seed for seed in self.plan.seeds if self.run(arm, task, seed)]
+        return [self._observation(arm, task, seed, metric, split) for seed in seeds]
+
+    def _observation(self, arm: str, task: str, seed: int, metric: str, split: str) -> Observation:
+        outcome = self.outcome(arm, task, seed)
+        scores = outcome.record.scores if outcome.record else []
+        score = next((score for score in scores if (score.metric, score.split) == (metric, split)), None)
+        if score is not None:
+            value = nan if score.value is None else score.value
+            return Observation(seed, outcome.status, value, applicable=score.reason != "capacity")
+        # A run that ended well without this metric was trained before the metric was asked for.
+        return Observation(seed, "missing" if outcome.status == "ok" else outcome.status)
+
+    def metric(self, task: TaskInfo) -> MetricInfo:
+        """What decides on a task."""
+        return metric_named(task, self.analysis.metric_of(task.name, task.main_metric))
+
+    def split(self, task: TaskInfo) -> str:
+        """Where it is measured: the split of the analysis, or test where the task lacks that one."""
+        return self.analysis.split if self.analysis.split in task.splits else "test"
+
+    def rule(self, task: TaskInfo, metric: MetricInfo, split: str, *, exploratory: bool = False) -> Rule:
+        """What decides on one metric; a smallest effect belongs to the main one alone."""
+        analysis = self.analysis
+        values = [run.value for run in self.observations(self.baseline, task.name, metric.name, split) if run.ok]
+        effect = analysis.effect_of(task.name, sum(values) / len(values) if values else nan)
+        return Rule(
+            "min" if metric.direction == "min" else "max",
+            None if exploratory or effect is None or not effect > 0 else effect,
+            analysis.alpha,
+            "bh" if exploratory and analysis.correction == "holm" else analysis.correction,
+            analysis.min_pairs,
+            analysis.unstable_failure_rate,
+        )
+
+    def contrasts(
+        self, task: TaskInfo, metric: MetricInfo, split: str, *, exploratory: bool = False
+    ) -> dict[str, Contrast]:
+        """Every arm but the baseline on one metric."""
+        arms = {arm.name: self.observations(arm.name, task.name, metric.name, split) for arm in self.plan.arms}
+        return compare(arms, self.baseline, self.rule(task, metric, split, exploratory=exploratory))
+
+    def tally(self, arm: str, task: str) -> Counter[str]:
+        """How many runs have each status."""
+        return Counter(self.status(arm, task, seed) for seed in self.plan.seeds if self.run(arm, task, seed))
+
+    def failures(self, arm: str, task: str) -> int:
+        return sum(count for status, count in self.tally(arm, task).items() if status in FAILURES)
+
+    def cost(self, arm: str, task: str, name: str) -> float | None:
+        """A cost that is the same for all seeds."""
+        return next((record.cost[name] for _, record in self.records(arm, task) if name in record.cost), None)
+
+    def speed(self, arm: str, task: str) -> float | None:
+        """Tokens a second, the median over runs that ended well."""
+        return middle(record.speed for _, record in self.finished(arm, task))
+
+    def seconds(self, arm: str, task: str) -> float | None:
+        return middle(record.seconds for _, record in self.finished(arm, task))
+
+    def memory(self, arm: str, task: str) -> float | None:
+        return middle(record.peak_memory for _, record in self.finished(arm, task))
+
+
+def metric_named(task: TaskInfo, name: str) -> MetricInfo:
+    """The metric of a task; one that the task does not know is taken as it is written, more being better."""
+    return next((metric for metric in task.metrics if metric.name == name), MetricInfo(name, name, "max", "", None))
+
+
+def middle(values: Iterator[float | None]) -> float | None:
+    """The median of those that are known."""
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def change(value: float | None, reference: float | None) -> float | None:
+    """By what share a value differs from a reference."""
+    return None if value is None or not reference else value / reference - 1

@@ -1,0 +1,175 @@
+"""Tidy tables of everything: one row a fact, numbers unrounded, missing ones empty."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
+from typing import TypeAlias
+
+from paribus.report.results import Results, metric_named
+from paribus.report.warnings import Warning
+from paribus.stats.contrast import COLUMNS, Contrast, row
+
+Cell: TypeAlias = str | int | float | bool | None
+Table: TypeAlias = tuple[Mapping[str, Cell], ...]
+
+
+def written(table: Table, columns: Sequence[str]) -> str:
+    """The table as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_shown(line.get(column)) for column in columns] for line in table)
+    return text.getvalue()
+
+
+def _shown(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float):
+        return format(cell, ".17g") if isfinite(cell) else ""
+    return str(cell)
+
+
+RUNS = (
+    "experiment",
+    "arm",
+    "is_baseline",
+    "task",
+    "seed",
+    "status",
+    "fail_step",
+    "fail_reason",
+    "metric",
+    "split",
+    "direction",
+    "value",
+    "value_reason",
+    "checkpoint_step",
+    "tokens_seen",
+    "params_total",
+    "params_nonembed",
+    "flops_per_token",
+    "tokens_per_s",
+    "peak_mem_bytes",
+    "wall_s",
+    "device",
+    "git_rev",
+    "run_id",
+    "attempts",
+    "started_at",
+    "finished_at",
+)
+
+
+def runs(results: Results) -> Table:
+    """A row for every score of every run; a run without scores has one row."""
+    return tuple(_runs(results))
+
+
+def _runs(results: Results) -> Iterator[dict[str, Cell]]:
+    tasks = {task.name: task for task in results.plan.tasks}
+    for run in results.plan.runs:
+        outcome = results.outcome(run.arm, run.task, run.seed)
+        record = outcome.record
+        line: dict[str, Cell] = {
+            "experiment": results.plan.name,
+            "arm": run.arm,
+            "is_baseline": run.arm == results.baseline,
+            "task": run.task,
+            "seed": run.seed,
+            "status": outcome.status,
+            "fail_reason": outcome.error,
+            "run_id": run.id,
+            "attempts": outcome.attempts,
+        }
+        if record is None:
+            yield line
+            continue
+        line |= {
+            "fail_step": record.fail_step,
+            "fail_reason": record.reason or outcome.error,
+            "checkpoint_step": record.chosen_step,
+            "tokens_seen": record.tokens,
+            "params_total": record.cost.get("parameters"),
+            "params_nonembed": record.cost.get("parameters_without_embeddings"),
+            "flops_per_token": record.cost.get("flops_per_token"),
+            "tokens_per_s": record.speed,
+            "peak_mem_bytes": record.peak_memory,
+            "wall_s": record.seconds,
+            "device": str(record.environment.get("device_name", "")),
+            "git_rev": str(record.environment.get("revision", "")),
+            "started_at": record.started_at,
+            "finished_at": record.finished_at,
+        }
+        if not record.scores:
+            yield line
+        for score in record.scores:
+            direction = metric_named(tasks[run.task], score.metric).direction
+            yield line | {
+                "metric": score.metric,
+                "split": score.split,
+                "direction": direction,
+                "value": score.value,
+                "value_reason": score.reason,
+            }
+
+
+CONTRASTS = ("experiment", "task", "metric", "split", "unit", "role", *COLUMNS)
+
+
+def contrasts(found: Iterable[Contrast], **where: str) -> Table:
+    """A row for every contrast; `where` is what they have in common."""
+    return tuple({**where, **row(contrast)} for contrast in found)
+
+
+CURVES = ("arm", "task", "seed", "split", "metric", "step", "tokens", "seconds", "value")
+
+
+def curves(results: Results) -> Table:
+    """A row for every point of every learning curve."""
+    return tuple(_curves(results))
+
+
+def _curves(results: Results) -> Iterator[dict[str, Cell]]:
+    for run in results.plan.runs:
+        record = results.outcome(run.arm, run.task, run.seed).record
+        columns = dict(record.curves) if record else {}
+        places = {name: columns.pop(name, []) for name in ("step", "tokens", "seconds")}
+        for name, values in columns.items():
+            split, _, metric = name.partition("_")
+            for index, value in enumerate(values):
+                at = {axis: _whole(column[index]) for axis, column in places.items() if index < len(column)}
+                here: dict[str, Cell] = {
+                    "arm": run.arm,
+                    "task": run.task,
+                    "seed": run.seed,
+                    "split": split,
+                    "metric": metric,
+                }
+                yield {**here, **at, "value": value}
+
+
+def _whole(value: float | None) -> float | int | None:
+    return int(value) if value is not None and value == int(value) else value
+
+
+WARNINGS = ("code", "task", "arm", "message", "effect", "remedy")
+
+
+def warnings(found: Iterable[Warning]) -> Table:
+    """A row for every warning and arm."""
+    return tuple(
+        {
+            "code": warning.code,
+            "task": warning.task,
+            "arm": arm,
+            "message": warning.evidence,
+            "effect": warning.effect,
+            "remedy": warning.remedy,
+        }
+        for warning in found
+        for arm in warning.arms or ("",)
+    )

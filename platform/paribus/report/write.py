@@ -1,0 +1,46 @@
+"""Findings as files: each format whole or not at all, the same bytes for the same findings."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from paribus.report import tables
+from paribus.report.findings import Findings
+
+File = tuple[str, str]
+
+
+def write(findings: Findings, folder: Path, formats: Sequence[str] = ("html", "md", "csv")) -> list[Path]:
+    """Write the report in each format; gives the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for chosen in formats:
+        for name, text in FORMATS[chosen](findings):
+            path = folder / name
+            partial = path.with_name(f".{name}.partial")
+            partial.write_text(text, encoding="utf-8", newline="\n")
+            partial.replace(path)
+            written.append(path)
+    return written
+
+
+def _html(findings: Findings) -> Iterator[File]:
+    from paribus.report.html import page  # with the libraries that draw
+
+    yield "index.html", page(findings)
+
+
+def _markdown(findings: Findings) -> Iterator[File]:
+    from paribus.report.markdown import document
+
+    yield "report.md", document(findings)
+
+
+def _csv(findings: Findings) -> Iterator[File]:
+    found = findings.tables
+    yield "runs.csv", tables.written(found.runs, tables.RUNS)
+    yield "contrasts.csv", tables.written(found.contrasts, tables.CONTRASTS)
+    yield "curves.csv", tables.written(found.curves, tables.CURVES)
+    yield "warnings.csv", tables.written(found.warnings, tables.WARNINGS)
+
+
+FORMATS: Mapping[str, Callable[[Findings], Iterator[File]]] = {"html": _html, "md": _markdown, "csv": _csv}

@@ -1,0 +1,389 @@
+"""Every mistake that a file can make has its exact message, with line and column; lists of known words are cut off."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from paribus.__main__ import main
+
+TASK = "task: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}\n"
+
+# name: what stands below the task (after a name), and what is said: place, key, message.
+MISTAKES = {
+    "unknown key at the top": ("sedes: 3\n", "3:1  sedes: unknown key; did you mean 'seeds'?"),
+    "unknown key in a group": ("training: {stesp: 3}\n", "3:12  training.stesp: unknown key; did you mean 'steps'?"),
+    "unknown key in a part": (
+        "network: {mixer: {kind: attention, head: 2}}\n",
+        "3:36  network.mixer.head: unknown key; did you mean 'heads'?",
+    ),
+    "unknown key in a part in a part": (
+        "network:\n  mixer:\n    score: {kind: additive, hiden: 2}\n",
+        "5:29  network.mixer.score.hiden: unknown key; did you mean 'hidden'?",
+    ),
+    "unknown key under a side": (
+        "network: {encoder: {nrom: batch}}\n",
+        "3:27  network.encoder.nrom: unknown key; did you mean 'norm'?",
+    ),
+    "unknown key under a layer": (
+        "network: {layers: {decoder: {0: {heads: 2}}}}\n",
+        "3:41  network.layers.decoder.0.heads: unknown key.",
+    ),
+    "unknown key in an arm": (
+        "arms: {wide: {network.widht: 8}}\n",
+        "3:15  arms.wide.'network.widht': unknown key; did you mean 'width'?",
+    ),
+    "unknown start of a key in an arm": (
+        "arms: {wide: {netwrok.width: 8}}\n",
+        "3:15  arms.wide.'netwrok.width': unknown key; did you mean 'network'?",
+    ),
+    "a key twice": ("seeds: 3\nseeds: 4\n", "4:1  seeds: this key stands here twice; it was set in line 3 already"),
+    "a key twice deep down": (
+        "network: {mixer: {heads: 2, heads: 4}}\n",
+        "3:29  network.mixer.heads: this key stands here twice; it was set in line 3 already",
+    ),
+    "an arm twice": (
+        "arms:\n  one: {network.depth: 1}\n  one: {network.depth: 3}\n",
+        "5:3  arms.one: this key stands here twice; it was set in line 4 already",
+    ),
+    "text for a number": ("network: {width: wide}\n", "3:18  network.width: got 'wide', needs a whole number"),
+    "a number in quotes": ("network: {depth: '2'}\n", "3:18  network.depth: got '2', needs a whole number"),
+    "a boolean for a number": ("network: {depth: true}\n", "3:18  network.depth: got true, needs a whole number"),
+    "a boolean for a rate": ("network: {dropout: false}\n", "3:20  network.dropout: got false, needs a number"),
+    "a number for a boolean": ("network: {residual: 1}\n", "3:21  network.residual: got 1, needs true or false"),
+    "a fraction for a count": ("network: {depth: 1.5}\n", "3:18  network.depth: got 1.5, needs a whole number"),
+    "not a number": (
+        "training: {optimizer: {lr: .nan}}\n",
+        "3:28  training.optimizer.lr: got .nan, needs a finite number",
+    ),
+    "infinity": ("training: {optimizer: {lr: .inf}}\n", "3:28  training.optimizer.lr: got .inf, needs a finite number"),
+    "nothing for a number": ("network: {width: null}\n", "3:18  network.width: got null, needs a whole number"),
+    "a list for a mapping": ("training: [1, 2]\n", "3:11  training: got [1, 2], needs a mapping"),
+    "a mapping for a number": ("network: {width: {a: 1}}\n", "3:18  network.width: got {a: 1}, needs a whole number"),
+    "too small": ("network: {mixer: {heads: 0}}\n", "3:26  network.mixer.heads: got 0, needs a whole number above 0"),
+    "too large": ("network: {dropout: 1.0}\n", "3:20  network.dropout: got 1.0, needs a number below 1"),
+    "unknown kind": (
+        "network: {mixer: {score: scaled_dto}}\n",
+        "3:26  network.mixer.score: no score is called 'scaled_dto'; did you mean 'scaled_dot'?",
+    ),
+    "task and tasks": ("tasks: {one: copy}\n", "3:1  tasks: stands beside `task`; keep one of them"),
+    "unknown word of a few": (
+        "network: {norm_placement: before}\n",
+        "3:27  network.norm_placement: got 'before'. Needs one of: post, pre, sandwich",
+    ),
+    "heads that do not divide": (
+        "network: {width: 20, mixer: {heads: 3}}\n",
+        "3:37  network.mixer.heads: got 3, needs a divisor of the width 20 (1, 2, 4, 5, 10, 20) or a `head_width`",
+    ),
+    "heads that do not divide in an arm": (
+        "network: {width: 20}\narms: {three: {network.mixer.heads: 3}}\n",
+        "4:37  arms.three.'network.mixer.heads': got 3, needs a divisor of the width 20 (1, 2, 4, 5, 10, 20) or a `head_width`",
+    ),
+    "a width that heads do not divide, in an arm": (
+        "arms: {odd: {network.width: 30}}\n",
+        "3:29  arms.odd.'network.width': does not go with `network.mixer.heads` of the baseline: got 4, needs a divisor of the width 30 (1, 2, 3, 5, 6, 10, 15, 30) or a `head_width`",
+    ),
+    "two budgets": (
+        "training: {steps: 10, tokens: 100}\n",
+        "3:11  training: needs exactly one of steps, tokens, flops; got steps and tokens",
+    ),
+    "two batch sizes": (
+        "training: {batch: {examples: 10, tokens: 100}}\n",
+        "3:19  training.batch: needs exactly one of examples, tokens; got examples and tokens",
+    ),
+    "a warm-up as long as the budget": (
+        "training: {steps: 10, batch: {examples: 10}, schedule: {warmup: 10}}\n",
+        "3:65  training.schedule.warmup: got 10, not below the budget of 10 steps",
+    ),
+    "a share of one": (
+        "training: {schedule: {warmup: 1.0}}\n",
+        "3:31  training.schedule.warmup: got 1.0, needs a share of the budget from 0 to below 1, or a whole number in its unit",
+    ),
+    "a batch larger than the data": (
+        "training: {batch: {examples: 500}}\n",
+        "3:30  training.batch.examples: got 500, more than the 200 training examples of the task",
+    ),
+    "clashing changes": (
+        "arms: {two: {network.mixer: gru, network.mixer.kind: attention}}\n",
+        "3:54  arms.two.'network.mixer.kind': sets `network.mixer.kind`, which `network.mixer` sets too; keep one of them",
+    ),
+    "clashing mapping and key": (
+        "arms: {two: {network.mixer: {heads: 2}, network.mixer.heads: 8}}\n",
+        "3:62  arms.two.'network.mixer.heads': sets `network.mixer.heads`, which `network.mixer` sets too; keep one of them",
+    ),
+    "a key below a number": (
+        "arms: {deep: {network.width.more: 2}}\n",
+        "3:35  arms.deep.'network.width.more': `network.width` has no fields, so `more` cannot stand below it",
+    ),
+    "an arm like the baseline": (
+        "arms: {same: {network.mixer.heads: 4}}\n",
+        "3:8  arms.same: is the same as the baseline: no setting that counts differs",
+    ),
+    "two arms alike": (
+        "arms:\n  one: {network.depth: 1}\n  two: {network.depth: 1}\n",
+        "5:3  arms.two: is the same as the arm 'one': no setting that counts differs",
+    ),
+    "a reserved name": (
+        "arms: {baseline: {network.depth: 1}}\n",
+        "3:8  arms.baseline: the name 'baseline' is reserved; needs another",
+    ),
+    "an arm that changes the seeds": (
+        "arms: {more: {seeds: 9}}\n",
+        "3:15  arms.more.seeds: an arm cannot change `seeds`; it is the same for all arms",
+    ),
+    "an arm that changes the task": (
+        "arms: {other: {task.letters: 5}}\n",
+        "3:16  arms.other.'task.letters': an arm may change `task.training_examples` only; put other tasks under `tasks`",
+    ),
+    "a change hidden by a side": (
+        "network: {encoder: {norm: batch}}\narms: {none: {network.norm: none}}\n",
+        "4:29  arms.none.'network.norm': would be hidden: the baseline's `network.encoder.norm` sets it for itself; change that key instead",
+    ),
+    "a part with no place": (
+        "network: {family: decoder, cross: attention}\n",
+        "3:28  network.cross: has no place to act: a network of family decoder reads no other sequence",
+    ),
+    "a side that is not there": (
+        "network: {family: decoder, encoder: {depth: 2}}\n",
+        "3:28  network.encoder: has no place to act: a network of family decoder has no encoder",
+    ),
+    "pooling without an encoder to pool": (
+        "network: {readout: {pooling: first}}\n",
+        "3:11  network.readout: has no place to act: only the encoder family pools, this network is of family encoder_decoder",
+    ),
+    "an arm with no place to act": (
+        "arms: {pooled: {network.readout.pooling: first}}\n",
+        "3:17  arms.pooled.'network.readout.pooling': has no place to act: only the encoder family pools, this network is of family encoder_decoder",
+    ),
+    "a mixer that cannot read across": (
+        "network: {cross: gru}\n",
+        "3:18  network.cross: a gru cannot stand in cross position",
+    ),
+    "a decoder that reads backwards": (
+        "network: {mixer: {kind: gru, bidirectional: true}}\n",
+        "3:45  network.mixer.bidirectional: got true, but the decoder side must not see later tokens; use it under `encoder`",
+    ),
+    "a family that does not fit": (
+        "network: {family: encoder}\n",
+        "3:19  network.family: got 'encoder', but the task copy has pairs: needs encoder_decoder or decoder",
+    ),
+    "a layer that is not there": (
+        "network: {depth: 2, layers: {encoder: {5: {norm: none}}}}\n",
+        "3:43  network.layers.encoder.5: got layer 5, needs 0 to 1, or last",
+    ),
+    "one layer by two names": (
+        "network: {depth: 2, layers: {encoder: {1: {norm: none}, last: {norm: batch}}}}\n",
+        "3:63  network.layers.encoder.last: names the same layer as 1",
+    ),
+    "batch norm with accumulation": (
+        "network: {norm: batch}\ntraining: {accumulate: 2}\n",
+        "3:17  network.norm: batch norm sees one micro-batch at a time, so `training.accumulate` must be 1 with it, got 2",
+    ),
+    "a metric of another task": (
+        "analysis: {metric: bleu}\n",
+        "3:20  analysis.metric: the task copy has no metric called 'bleu'.",
+    ),
+    "a split that is not there": (
+        "analysis: {split: tset}\n",
+        "3:19  analysis.split: the task copy has no split called 'tset'; did you mean 'test'?",
+    ),
+    "an effect of nothing": (
+        "analysis: {smallest_effect: 0}\n",
+        "3:29  analysis.smallest_effect: got 0, needs a number above 0, {relative: 0.01}, or a mapping of task to number",
+    ),
+    "no seeds": (
+        "seeds: 0\n",
+        "3:8  seeds: got 0, needs a number of seeds, or a list of different whole numbers from 0 to 100000",
+    ),
+    "a seed twice": (
+        "seeds: [1, 1]\n",
+        "3:8  seeds: got [1, 1], needs a number of seeds, or a list of different whole numbers from 0 to 100000",
+    ),
+    "an empty generator": (
+        "vary: [{}]\n",
+        "3:8  vary[0]: needs exactly one of one_at_a_time, grid, fraction, leave_one_out, path; got none of them",
+    ),
+    "a generator from nowhere": (
+        "vary: [{one_at_a_time: {network.depth: [1]}, from: wide}]\n",
+        "3:24  vary[0].one_at_a_time: `from` names no arm.",
+    ),
+    "a wrong value in a generator": (
+        "vary: [{grid: {network.depth: [1, 0]}}]\n",
+        "3:35  vary[0].grid.'network.depth'[1]: got 0, needs a whole number above 0",
+    ),
+    "work that comes later": ("tuning: {trials: 5}\n", "3:9  tuning: not built yet: only null works, got {trials: 5}"),
+    "a value that comes later": (
+        "network: {mixer: {projections: none}}\n",
+        "3:32  network.mixer.projections: not built yet: only 'full' works, got 'none'",
+    ),
+    "a duration without unit": (
+        "machine: {time_limit: 90}\n",
+        "3:23  machine.time_limit: got 90, needs a whole number with s, m, h or d, such as 90s or 2h",
+    ),
+    "a part of nobody's": (
+        "network: {mixer: {score: mylab.scores.tilted}}\n",
+        "3:26  network.mixer.score: cannot import 'mylab.scores.tilted': No module named 'mylab'; looked beside the file, in the current folder and in the installed packages",
+    ),
+}
+
+BOMB = b"name: a\na0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 9)
+)
+
+# The same for whole files.
+FILES = {
+    "unknown key in a task": (
+        b"name: a\ntask: {kind: copy, leters: 2}\n",
+        "2:20  task.leters: unknown key; did you mean 'letters'?",
+    ),
+    "unknown kind of task": (
+        b"name: a\ntask: phrase\n",
+        "2:7  task: no task is called 'phrase'; did you mean 'phrases'?",
+    ),
+    "a task without kind": (b"name: a\ntask: {letters: 2}\n", "2:7  task: needs a `kind`."),
+    "no task": (b"name: a\n", "1:1  task: is missing; needs `task`, or several under `tasks`"),
+    "no name": (
+        b"task: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}\n",
+        "1:1  name: is missing; it names the folder under reports/",
+    ),
+    "a name that leaves its folder": (
+        b"name: ../../etc\ntask: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}\n",
+        "1:7  name: got '../../etc', needs 1 to 100 letters, digits, - and _, the first a letter or a digit",
+    ),
+    "a name that is a number": (
+        b"name: 7\ntask: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}\n",
+        "1:7  name: got 7, needs 1 to 100 letters, digits, - and _, the first a letter or a digit",
+    ),
+    "splits larger than the space": (
+        b"name: a\ntask: {kind: copy, letters: 2, shortest: 2, longest: 3, training_examples: 200}\n",
+        "2:76  task.training_examples: the splits need 2,200 different sources, but these settings have only 12",
+    ),
+    "lengths the wrong way round": (
+        b"name: a\ntask: {kind: copy, shortest: 5, longest: 4}\n",
+        "2:7  task: shortest (5) must not be above longest (4)",
+    ),
+    "extends nothing": (
+        b"name: a\nextends: nowhere.yaml\ntask: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}\n",
+        "2:10  extends: there is no file 'nowhere.yaml' beside this one",
+    ),
+    "extends itself": (
+        b"name: a\nextends: case.yaml\ntask: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}\n",
+        "2:10  extends: the files extend each other in a circle: case.yaml -> case.yaml",
+    ),
+    "empty": (b"", "1:1  the file is empty; `paribus init` writes one to start from"),
+    "only a comment": (b"# nothing\n", "1:1  the file is empty; `paribus init` writes one to start from"),
+    "binary": (b"name: a\x00b\n", "1:1  the file holds binary data; needs YAML text"),
+    "not UTF-8": (b"name: \xff\xfe\n", "1:1  the file is not UTF-8 text (byte 6)"),
+    "a list": (b"- a\n", "1:1  needs `key: value` lines at the top"),
+    "two documents": (b"name: a\n---\nname: b\n", "3:1  a second document starts here; an experiment is one document"),
+    "a tab": (b"name: a\ntask:\n\tkind: copy\n", "3:1  a tab indents this line; YAML needs spaces"),
+    "unclosed": (
+        b"name: [a\n",
+        "2:1  this is not YAML: while parsing a flow sequence expected ',' or ']', but got '<stream end>'",
+    ),
+    "an object": (
+        b"name: !!python/object/apply:os.system [echo]\ntask: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}\n",
+        "1:7  name: the tag !!python/object/apply:os.system is not allowed; a file is plain data",
+    ),
+    "an alias to nothing": (b"name: *no\n", "1:7  this is not YAML: found undefined alias 'no'"),
+    "a key that is a list": (
+        b"name: a\n? [a, b]\n: 1\ntask: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}\n",
+        "2:3  a key must be a plain word",
+    ),
+    "a bomb": (BOMB, "1:1  aliases make this file more than 50,000 values long"),
+    "huge": (
+        b"a: 1\n" * 300_000,
+        "1:1  the file has 1,500,000 bytes, more than the 1,000,000 that an experiment may have",
+    ),
+}
+
+
+def _check(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `paribus check case.yaml` says, after it has been seen to end well-behaved."""
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "case.yaml"])
+    printed = capsys.readouterr()
+    assert ended.value.code == 2
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    assert sorted(folder.rglob("*")) == before
+    return printed.err
+
+
+def _heads(text: str) -> list[str]:
+    """The lines that tell a problem, without the list of known words."""
+    return [re.sub(r" Known: .*$", "", line) for line in text.splitlines() if line.startswith("case.yaml:")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_each_mistake_is_told_with_place_and_remedy(
+    mistake: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, said = MISTAKES[mistake]
+    (folder / "case.yaml").write_text(f"name: a\n{TASK}{text}")
+    told = _check(folder, capsys)
+    assert _heads(told) == [f"case.yaml:{said}"]
+    assert told.endswith("1 problem in 1 file; nothing was run\n")
+
+
+@pytest.mark.parametrize("mistake", FILES)
+def test_each_damaged_file_is_told_in_one_sentence(
+    mistake: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, said = FILES[mistake]
+    (folder / "case.yaml").write_bytes(content)
+    assert _heads(_check(folder, capsys)) == [f"case.yaml:{said}"]
+
+
+def test_five_mistakes_are_told_at_once_with_carets_in_the_order_of_the_lines(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "case.yaml").write_text(
+        f"name: a\n{TASK}"
+        "network: {width: 20, norm: lyer}\n"
+        "training: {steps: 10, batch: {examples: 10}, schedule: {warmup: 30}}\n"
+        "arms:\n"
+        "  three: {network.mixer.heads: 3}\n"
+        "  cosine: {network.mixer.score: cosin}\n"
+        "sedes: 3\n"
+    )
+    told = _check(folder, capsys)
+    assert [head.split("  ")[0] for head in _heads(told)] == [
+        f"case.yaml:{at}" for at in ("3:28", "4:65", "6:32", "7:33", "8:1")
+    ]
+    assert told.endswith("5 problems in 1 file; nothing was run\n")
+    lines = told.splitlines()
+    for index, line in enumerate(lines):
+        if line.strip() == "^":
+            column = int(lines[index - 2].split(":")[2].split()[0])
+            assert line.index("^") == 4 + column - 1
+
+
+def test_a_mistake_of_the_baseline_is_not_told_again_for_each_arm(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arms = "".join(f"  arm{n}: {{network.depth: {n + 3}}}\n" for n in range(5))
+    (folder / "case.yaml").write_text(f"name: a\n{TASK}network: {{mixer: {{heads: 0}}}}\narms:\n{arms}")
+    assert _heads(_check(folder, capsys)) == [
+        "case.yaml:3:26  network.mixer.heads: got 0, needs a whole number above 0"
+    ]
+
+
+def test_known_words_are_listed_in_full(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from paribus.parts import kinds
+
+    (folder / "case.yaml").write_text(f"name: a\n{TASK}network: {{mixer: {{score: nothing}}}}\n")
+    assert f"Known: {', '.join(kinds('score'))}" in _check(folder, capsys)
+
+
+def test_a_folder_and_a_missing_file_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _heads(_check(folder, capsys)) == ["case.yaml:1:1  there is no such file"]
+    (folder / "case.yaml").mkdir()
+    assert _heads(_check(folder, capsys)) == ["case.yaml:1:1  this is a folder; needs an experiment file"]
