@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.errors import shown
-from paribus.parts import Part, spec_class
+from paribus.parts import FAMILIES, Part, spec_class
 from paribus.parts.task import TaskSpec
 from paribus.spec.arms import Arm
 from paribus.spec.load import Loaded
@@ -236,12 +236,28 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[s
         before, after = left.get(path, "—"), right.get(path, "—")
         if before != after and not _inside_a_swap(path, left, right):
             where, what = _place(path)
-            places.setdefault((what, before, after), []).append(where)
+            told = (what, before + _extras(path, left, right), after + _extras(path, right, left))
+            places.setdefault(told, []).append(where)
     layers = {side: max(_layers(one, side), _layers(other, side)) for side in ("encoder", "decoder")}
     return [
         {"what": what, "where": _where(where, layers), "baseline": before, "arm": after}
         for (what, before, after), where in places.items()
     ]
+
+
+def _extras(path: tuple[str, ...], own: Mapping[Any, str], other: Mapping[Any, str]) -> str:
+    """Fields that a part has and the part in its place does not, where they are not at their defaults: ` (hidden 8)`."""
+    family = {"cross": "mixer", "final_norm": "norm"}.get(path[-1], path[-1])
+    if family not in FAMILIES or own.get(path, "null") in ("null", "—"):
+        return ""
+    told = []
+    for name, field in spec_class(family, own[path]).model_fields.items():
+        inner = (*path, name)
+        default = field.get_default(call_default_factory=True)
+        plain = default.kind if isinstance(default, Part) else shown(default)
+        if inner in own and inner not in other and own[inner] != plain:
+            told.append(f"{name} {own[inner]}")
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _inside_a_swap(path: tuple[str, ...], left: Mapping[Any, str], right: Mapping[Any, str]) -> bool:
@@ -286,7 +302,7 @@ def _where(places: list[str], layers: Mapping[str, int]) -> str:
 
 
 def _values(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Single values by path; a part is told by its kind, and beyond that by what differs from its defaults."""
+    """Single values by path; at the path of a part stands its kind."""
     if isinstance(tree, Mapping) and "kind" in tree:
         fields = {key: value for key, value in tree.items() if key != "kind"}
         yield path, str(tree["kind"])

@@ -154,5 +154,5 @@ def _svg(chart: alt.LayerChart, words: str) -> str:
     styled = chart.configure(background="transparent", font=FONT).configure_view(stroke=None).configure_axis(**axis, **fonts)
     svg: str = vl_convert.vegalite_to_svg(styled.to_dict())
     # Marks carry labels of their own, which one alternative for the whole picture replaces.
-    svg = re.sub(r' (aria-[a-z]+|role|id)="[^"]*"', "", svg) if "clip-path" not in svg else svg
+    svg = re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", svg)
     return re.sub(r"<svg ", f'<svg role="img" aria-label="{escape(words)}" ', svg, count=1)

@@ -100,9 +100,9 @@ def _inconclusive(contrast: Contrast, places: int, unit: str) -> str:
     if "worst case flips it" in contrast.tags:
         lost = plural(contrast.counts.failed, "failed run")
         return f"Undecided: {ends} given that training finishes; with {lost} counted as lost, too few pairs are won."
-    return (
-        f"Undecided: {ends}; {_seeds(contrast)}; equivalent for any margin ≥ {fixed(pairs.least_margin, places)}{unit}."
-    )
+    alone = pairs.p <= contrast.rule.alpha  # a difference that the correction takes back
+    head = f"Undecided{_corrected(contrast)} ({equation(contrast.p)})" if alone else "Undecided"
+    return f"{head}: {ends}; {_seeds(contrast)}; equivalent for any margin ≥ {fixed(pairs.least_margin, places)}{unit}."
 
 
 def _not_applicable(contrast: Contrast, places: int, unit: str) -> str:

@@ -98,10 +98,10 @@ def read_english(words: Sequence[str]) -> int:
 
 
 def skipped_places(number: int) -> int:
-    """Runs of zeros between other digits, but for those that end where a group of four begins."""
+    """Runs of zeros between other digits, but for short ones that end where a group of four begins."""
     digits = str(number)
-    runs = [match.end() for match in re.finditer("0+(?=[1-9])", digits)]
-    return sum((len(digits) - end) % 4 != 0 for end in runs)
+    runs = list(re.finditer("0+(?=[1-9])", digits))
+    return sum((len(digits) - run.end()) % 4 != 0 or len(run[0]) >= 4 for run in runs)
 
 
 def test_random_numbers_read_back_to_themselves() -> None:
@@ -184,14 +184,14 @@ def guided_draws(level: str, words: Sequence[str], count: int) -> Iterator[Examp
         ("phrases", "we saw the horse that chased the cat yesterday", "我们看见了昨天追那只猫的那匹马"),
         ("phrases", "he washed seven big cars in the kitchen last year", "他去年在厨房里洗了七辆大汽车"),
         ("phrases", "tom read a book because he was very tired", "因为他很累，所以汤姆读了一本书"),
-        ("phrases", "mary ate an apple after tom left", None),
-        ("phrases", "there are three cats under the table", None),
+        ("phrases", "tom helped mary after the dog bit the cat", "狗咬那只猫以后，汤姆帮助了玛丽"),
+        ("phrases", "there are three apples under the table", "桌子下面有三个苹果"),
     ],
 )
-def test_sentences_are_translated_as_by_hand(level: str, english: str, chinese: str | None) -> None:
+def test_sentences_are_translated_as_by_hand(level: str, english: str, chinese: str) -> None:
     source = tuple(english.split())
-    found = {"".join(e.target) for e in guided_draws(level, source, 20_000) if e.source == source}
-    assert found == ({chinese} if chinese else set())
+    found = next(example for example in guided_draws(level, source, 100_000) if example.source == source)
+    assert "".join(found.target) == chinese
 
 
 @pytest.mark.parametrize("level", LEVELS)

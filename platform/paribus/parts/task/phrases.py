@@ -411,6 +411,7 @@ GETTING = [verb for verb in VERBS if verb.base in ("keep", "buy", "find", "meet"
 MOODS = QUALITIES["mood"]
 COMPARABLE = _nouns(["animal", "thing"])
 SMALL, GROUND = _nouns(["small", "paper", "food"]), _nouns(["ground"])
+DEFINITE_GROUND = {noun: _definite(noun) for noun in GROUND}
 
 
 class Event(NamedTuple):
@@ -701,7 +702,7 @@ def _existence(dice: Dice) -> Word:
     description, count = _maybe(dice, DESCRIPTIONS[noun], 0.5), dice.pick(COUNTS)
     while noun == ground:
         ground = dice.pick(GROUND)
-    place = dice.pick((*OWNED[ground], *_definite(ground)))
+    place = dice.pick(dice.pick((OWNED[ground], DEFINITE_GROUND[ground])))
     thing = _a(noun, description) if dice.chance(0.4) else _several(count, noun, description)
     english = f"there {thing.be} {thing.object} {side.english} {place.object}"
     return Word(english, f"{place.topic}{side.chinese}有{thing.goal}")

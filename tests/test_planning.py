@@ -1,0 +1,186 @@
+"""A run's id hashes what its numbers depend on, and nothing else."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from paribus.parts import Part, spec_class
+from paribus.planning import Plan, plan
+from paribus.spec.load import load
+
+Write = Callable[..., Path]
+
+SCORE = '''"""Tilted dot score, q . k + tilt * i for query i."""
+from pydantic import Field
+from paribus.parts import Part
+from paribus.parts.score import Score
+from {package}.slope import SLOPE
+
+class Spec(Part):
+    tilt: float = Field(SLOPE, description="of the plane")
+    def build(self, *, head_dim):
+        return Tilted(self.tilt)
+
+class Tilted(Score):
+    def __init__(self, tilt):
+        super().__init__()
+        self.tilt = tilt
+    def forward(self, q, k, positions):
+        return q @ k.transpose(-2, -1) + self.tilt * positions.queries_BQ[:, None, :, None]
+    def flops(self, queries, keys):
+        return 0.0
+'''
+
+
+def first_id(file: Path, *sets: str) -> str:
+    return plan(load(file, sets)).runs[0].id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "name=other",
+        "question=Why?",
+        "seeds=[1, 9]",
+        "analysis.alpha=0.01",
+        "analysis.smallest_effect=0.5",
+        "machine.threads=2",
+        "machine.accelerator=cpu",
+        "machine.retries=0",
+        "machine.time_limit=1h",
+        "network.encoder.depth=2",  # what it is anyway, written out
+        "network.cross=attention",
+        "training.schedule=cosine",
+        "arms={more: {network.depth: 3}}",
+    ],
+)
+def test_words_machine_and_analysis_are_no_part_of_an_id(write: Write, change: str) -> None:
+    file = write()
+    assert first_id(file, "network.mixer.heads=4", change) == first_id(file, "network.mixer.heads=4")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "network.width=32",
+        "network.depth=1",
+        "network.mixer.heads=1",
+        "network.mixer.score=dot",
+        "network.mixer.attention_dropout=0.1",
+        "network.mixer=gru",
+        "network.cross={heads: 1}",
+        "network.position=none",
+        "network.norm=batch",
+        "network.norm_placement=pre",
+        "network.feedforward.width=48",
+        "network.residual=false",
+        "network.causal=false",
+        "network.dropout=0.1",
+        "network.embeddings.scale=1",
+        "network.initialisation.gain=0.5",
+        "network.encoder.norm=none",
+        "network.layers.decoder.last.norm=none",
+        "network.family=decoder",
+        "training.steps=7",
+        "training.tokens=100",
+        "training.batch.examples=10",
+        "training.batch.tokens=100",
+        "training.accumulate=2",
+        "training.optimizer.lr=0.5",
+        "training.optimizer=sgd",
+        "training.schedule=linear",
+        "training.schedule.warmup=2",
+        "training.label_smoothing=0.1",
+        "training.clip_norm=null",
+        "training.evaluate.every=1.0",
+        "training.select=last",
+        "training.monitor=token_accuracy",
+        "training.early_stop={patience: 2}",
+        "task.letters=5",
+        "task.seed=1",
+        "task.training_examples=150",
+        "decoding.max_length=5",
+        "machine.precision=bf16",
+        "seeds=[2]",
+    ],
+)
+def test_every_scientific_setting_is_part_of_an_id(write: Write, change: str) -> None:
+    file = write()
+    assert first_id(file, change) != first_id(file)
+
+
+def test_an_added_field_stays_out_of_an_id_at_its_neutral_value() -> None:
+    class Older(Part):
+        heads: int = 4
+
+    class Newer(Part):
+        heads: int = 4
+        sink: bool = Field(False, json_schema_extra={"neutral": False})
+
+    Newer.__module__ = Older.__module__
+    assert Newer().identity() == Older().identity()
+    assert Newer(sink=True).identity() != Older().identity()
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package with a score of a user's own, importable."""
+    package = tmp_path / "lab_of_mine"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "slope.py").write_text("SLOPE = 0.5\n")
+    (package / "tilted.py").write_text(SCORE.format(package=package.name))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield package
+    for name in [name for name in sys.modules if name.startswith(package.name)]:
+        del sys.modules[name]
+
+
+def test_editing_a_part_from_outside_or_what_it_imports_changes_the_id(write: Write, outside: Path) -> None:
+    file = write("arms: {tilted: {network.mixer.score: lab_of_mine.tilted}}\n")
+    before = plan(load(file)).runs
+    assert spec_class("score", "lab_of_mine.tilted").__module__ == "lab_of_mine.tilted"
+
+    for edited in ("tilted.py", "slope.py"):
+        source = outside / edited
+        source.write_text(source.read_text() + "# another thought\n")
+        importlib.invalidate_caches()
+        after = plan(load(file)).runs
+        assert [run.id for run in after if run.arm == "baseline"] == [run.id for run in before if run.arm == "baseline"]
+        assert all(new.id != old.id for new, old in zip(after, before, strict=True) if new.arm == "tilted")
+        before = after
+
+
+def test_a_plan_survives_being_plain_data(write: Write) -> None:
+    planned = plan(load(write("arms: {deep: {network.depth: 3}}\n")))
+    assert Plan.of(planned.tree()) == planned
+
+
+def test_runs_come_seed_by_seed_so_that_a_broken_off_experiment_has_whole_pairs(write: Write) -> None:
+    planned = plan(load(write("arms: {deep: {network.depth: 3}}\n")))
+    assert [(run.seed, run.arm) for run in planned.runs] == [(1, "baseline"), (1, "deep"), (2, "baseline"), (2, "deep")]
+
+
+def test_differences_are_told_once_for_all_places_that_change_alike(write: Write) -> None:
+    planned = plan(
+        load(
+            write(
+                "arms:\n  dot: {network.mixer.score: dot}\n  half: {network.encoder.norm: batch}\n"
+                "  first: {network.layers.decoder.0.mixer.heads: 1}\n  additive: {network.mixer.score: {kind: additive, hidden: 8}}\n"
+            )
+        )
+    )
+    rows = {row.name: row for row in planned.arms}
+    assert rows["dot"].differences == [
+        {"what": "mixer.score", "where": "encoder, decoder, decoder cross", "baseline": "scaled_dot", "arm": "dot"}
+    ]
+    assert rows["half"].differences == [{"what": "norm", "where": "encoder", "baseline": "layer", "arm": "batch"}]
+    assert rows["half"].leaks == {"encoder.0.norm": "future", "encoder.1.norm": "future"}
+    assert rows["first"].differences == [
+        {"what": "mixer.heads", "where": "decoder layer 0, decoder cross layer 0", "baseline": "2", "arm": "1"}
+    ]
+    assert rows["additive"].differences[0]["arm"] == "additive (hidden 8)"
