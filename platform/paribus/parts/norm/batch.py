@@ -52,12 +52,13 @@ class Batch(Norm):
         self.register_buffer("running_variance", torch.ones(width))
 
     def forward(self, x_BTC: Tensor, mask_BT: Tensor | None, positions_BT: Tensor) -> Tensor:
+        wide_BTC = x_BTC.float() if x_BTC.dtype.itemsize < 4 else x_BTC  # half precision is too narrow for sums
         if self.training:
-            mean, variance = self._statistics(x_BTC.float(), mask_BT)
+            mean, variance = self._statistics(wide_BTC, mask_BT)
         else:
             mean, variance = self.running_mean, self.running_variance
         scale = self.weight * (variance + self.eps).rsqrt()
-        return torch.addcmul(self.bias - mean * scale, x_BTC.float(), scale).to(x_BTC.dtype)
+        return torch.addcmul(self.bias - mean * scale, wide_BTC, scale).to(x_BTC.dtype)
 
     def _statistics(self, x_BTC: Tensor, mask_BT: Tensor | None) -> tuple[Tensor, Tensor]:
         if mask_BT is None:

@@ -33,6 +33,7 @@ from paribus.parts.task._english_chinese import (
     VERBS,
     WOMEN,
     Adjective,
+    Giving,
     Noun,
     NounPhrase,
     State,
@@ -113,8 +114,9 @@ class Spec(GeneratedSpec):
 
     @property
     def _number_alphabets(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        limit = 10 ** (len(str(self.maximum)) + MORE_DIGITS)
-        scales, units = ([name for size, name in names.items() if size < limit] for names in (SCALES, UNITS))
+        alone = tuple(self._weights) == ("numbers",)
+        greatest = 10 ** (len(str(self.maximum)) + MORE_DIGITS) - 1 if alone else self.maximum
+        scales, units = ([name for size, name in names.items() if size <= greatest] for names in (SCALES, UNITS))
         return (*ONES, *TENS, *scales, "and"), (*DIGITS, *units)
 
     @property
@@ -411,7 +413,7 @@ GETTING = [verb for verb in VERBS if verb.base in ("keep", "buy", "find", "meet"
 MOODS = QUALITIES["mood"]
 COMPARABLE = _nouns(["animal", "thing"])
 SMALL, GROUND = _nouns(["small", "paper", "food"]), _nouns(["ground"])
-DEFINITE_GROUND = {noun: _definite(noun) for noun in GROUND}
+PLAIN_GROUND = {noun: _definite(noun) for noun in GROUND}
 
 
 class Event(NamedTuple):
@@ -559,18 +561,21 @@ def _gift(dice: Dice) -> Word:
     giver, receiver = dice.pick(dice.pick(AGENTS["person"])), dice.pick(dice.pick((PRONOUNS, PEOPLE)))
     while _clash(giver, receiver):
         receiver = dice.pick(dice.pick((PRONOUNS, PEOPLE)))
-    giving, negative = dice.pick(GIVINGS), dice.chance(0.2)
-    noun = dice.pick(GIFTS[giving])
-    verb = f"did not {giving.base}" if negative else giving.past
-    chinese = (giving.undone if negative else giving.done).format(receiver.goal)
+    giving, negative, related = dice.pick(GIVINGS), dice.chance(0.2), dice.chance(0.3)
+    item = _item(dice, giving, definite=negative, related=related)
+    while _clash(item, giver) or _clash(item, receiver):
+        item = _item(dice, giving, definite=negative, related=related)
     when = _maybe(dice, TIMES, 0.7)
-    if dice.chance(0.3):
-        item = _relative(dice, noun, giving.base)
-        english = f"{when.english} {giver.subject} {verb} {receiver.object} {item.object}"
-    else:
-        item = _patient(dice, noun, definite=negative)
-        english = f"{giver.subject} {verb} {receiver.object} {item.object} {when.english}"
+    verb = f"did not {giving.base}" if negative else giving.past
+    given = f"{giver.subject} {verb} {receiver.object} {item.object}"
+    chinese = (giving.undone if negative else giving.done).format(receiver.goal)
+    english = f"{when.english} {given}" if related else f"{given} {when.english}"
     return Word(english, f"{giver.topic}{when.chinese}{chinese}{item.goal}")
+
+
+def _item(dice: Dice, giving: Giving, definite: bool, related: bool) -> NounPhrase:
+    noun = dice.pick(GIFTS[giving])
+    return _relative(dice, noun, giving.base) if related else _patient(dice, noun, definite)
 
 
 def _because(dice: Dice) -> Word:
@@ -702,7 +707,7 @@ def _existence(dice: Dice) -> Word:
     description, count = _maybe(dice, DESCRIPTIONS[noun], 0.5), dice.pick(COUNTS)
     while noun == ground:
         ground = dice.pick(GROUND)
-    place = dice.pick(dice.pick((OWNED[ground], DEFINITE_GROUND[ground])))
+    place = dice.pick(dice.pick((OWNED[ground], PLAIN_GROUND[ground])))
     thing = _a(noun, description) if dice.chance(0.4) else _several(count, noun, description)
     english = f"there {thing.be} {thing.object} {side.english} {place.object}"
     return Word(english, f"{place.topic}{side.chinese}有{thing.goal}")

@@ -1,0 +1,157 @@
+"""Whole networks: causality, padding, step by step, starts, cost."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from paribus.cost import Lengths, cost, flops
+from paribus.network import Batch, Sizes, assemble, build
+from paribus.parts import kinds
+from paribus.spec.network import Architecture
+from paribus.spec.network import Network as Written
+from paribus.spec.network import resolve
+from paribus.training.streams import fingerprints
+
+SIZES = Sizes(source_vocabulary=11, target_vocabulary=9, longest_source=12, longest_target=12)
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"mixer": {"kind": "attention", "score": "additive"}},
+    {"mixer": "gru", "position": "none"},
+    {"encoder": {"mixer": {"kind": "gru", "bidirectional": True}}},
+    {"norm": "batch"},
+    {"norm": "none"},
+    {"norm": "none", "residual": False},
+    {"position": "learned", "norm_placement": "pre"},
+    {"norm_placement": "sandwich"},
+    {"mixer": {"kind": "attention", "heads": 1, "head_width": 3, "value_width": 5}},
+]
+
+
+def architecture(**settings: Any) -> Architecture:
+    return resolve(Written.model_validate({"width": 12, "depth": 2, "dropout": 0.0, **settings}))
+
+
+def batch(source: list[int], target: list[int], pad: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(3)
+
+    def ids(lengths: list[int], vocabulary: int) -> Tensor:
+        drawn = torch.randint(5, vocabulary, (len(lengths), 12), generator=generator)
+        return functional.pad(drawn[:, : max(lengths)], (0, pad), value=7)
+
+    return Batch(ids(source, 11), torch.tensor(source), ids(target, 9), torch.tensor(target))
+
+
+def test_equal_roles_start_equal_whatever_else_an_arm_swaps() -> None:
+    base = fingerprints(build(architecture(), SIZES, seed=1))
+    for settings in SETTINGS[1:]:
+        arm = fingerprints(build(architecture(**settings), SIZES, seed=1))
+        same_shape = {path for path in base.keys() & arm.keys() if base[path].split(":")[0] == arm[path].split(":")[0]}
+        assert "readout.weight" in same_shape
+        assert all(base[path] == arm[path] for path in same_shape if "project" not in path)
+    assert all(
+        base[p] != v
+        for p, v in fingerprints(build(architecture(), SIZES, seed=2)).items()
+        if "weight" in p and "norm" not in p
+    )
+
+
+def test_query_key_and_value_start_equal_for_all_head_counts_and_across_fusing() -> None:
+    four = build(architecture(), SIZES, seed=1).get_parameter("encoder.0.mixer.project.weight")
+    one = build(architecture(mixer={"heads": 1}), SIZES, seed=1).get_parameter("encoder.0.mixer.project.weight")
+    narrow = build(architecture(mixer={"heads": 1, "head_width": 3}), SIZES, seed=1)
+    assert torch.equal(four, one)
+    assert narrow.get_parameter("encoder.0.mixer.project.weight").shape == (9, 12)
+
+
+def test_building_draws_nothing_from_the_default_generator() -> None:
+    torch.manual_seed(5)
+    wanted = torch.rand(1)
+    torch.manual_seed(5)
+    build(architecture(), SIZES, seed=1)
+    assert torch.equal(torch.rand(1), wanted)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("family", ["encoder_decoder", "decoder"])
+def test_step_by_step_equals_all_at_once(family: str, settings: dict[str, Any]) -> None:
+    if family == "decoder":
+        settings = {key: value for key, value in settings.items() if key != "encoder"}
+    network = build(architecture(family=family, **settings), SIZES, seed=1).double().eval()
+    read = batch([4, 6], [5, 5])
+    whole = network(read)
+    state = network.begin(read)
+    assert read.inputs_BT is not None
+    steps = torch.stack([network.step(read.inputs_BT[:, t], t, state) for t in range(5)], 1)
+    assert (steps - whole).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_longer_padding_changes_no_logit_of_a_real_token(settings: dict[str, Any], training: bool) -> None:
+    network = build(architecture(**settings), SIZES, seed=1).double().train(training)
+    lengths = [5, 3]
+    short, long = network(batch([4, 6], lengths)), network(batch([4, 6], lengths, pad=3))
+    for row, length in enumerate(lengths):
+        assert (short[row, :length] - long[row, :length]).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_no_logit_depends_on_a_later_token_unless_a_part_declares_it(settings: dict[str, Any], training: bool) -> None:
+    spec = architecture(**settings)
+    network = build(spec, SIZES, seed=1).double().train(training)
+    read = batch([4, 6], [5, 5])
+    before = network(read)
+    assert read.inputs_BT is not None
+    read.inputs_BT[:, 3] = 5 + (read.inputs_BT[:, 3] - 4) % 4
+    after = network(read)
+    leaks = training and any("future" in part.leaks for _, part in spec.parts())
+    assert bool((before[:, :3] - after[:, :3]).abs().max() > 1e-9) == leaks
+    if settings.get("residual", True):  # without, attention makes all tokens alike, and what is read hardly counts
+        assert (before[:, 3:] - after[:, 3:]).abs().max() > 1e-9
+
+
+def test_without_positions_the_order_of_the_source_is_invisible() -> None:
+    read = batch([6, 6], [5, 5])
+    assert read.source_BS is not None
+    turned = Batch(read.source_BS.flip(1), read.source_lengths_B, read.inputs_BT, read.input_lengths_B)
+    for position in kinds("position"):
+        network = build(architecture(position=position), SIZES, seed=1).double().eval()
+        moved = (network(read) - network(turned)).abs().max()
+        assert bool(moved < 1e-10) == (position == "none"), position
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first", "last"])
+def test_an_encoder_pools_real_tokens_only(pooling: str) -> None:
+    spec = architecture(family="encoder", readout={"pooling": pooling})
+    network = build(spec, Sizes(11, 3, 12, 0, labels=True), seed=1).double().eval()
+    short, long = network(batch([4, 6], [1, 1])), network(batch([4, 6], [1, 1], pad=3))
+    assert short.shape == (2, 3)
+    assert (short - long).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_parameters_and_flops_are_those_that_torch_counts(settings: dict[str, Any]) -> None:
+    spec = architecture(**settings)
+    network = assemble(spec, SIZES)
+    for module in network.modules():
+        if hasattr(module, "fuses"):
+            module.fuses = False  # the counter sees matrix products, which the fused kernel hides
+    read = batch([7], [5])
+    with FlopCounterMode(display=False) as counter:
+        network(read)
+    counted = counter.get_total_flops()
+    lengths = Lengths(encoder=7, decoder=5, tokens=12)
+    found = cost(spec, SIZES, lengths)
+    assert flops(network, lengths) == counted
+    assert found.flops_per_token == counted / 12
+    assert found.parameters == sum(p.numel() for p in network.parameters())
+    tables = sum(
+        p.numel() for name, p in network.named_parameters() if name.endswith(("tokens.weight", "table.weight"))
+    )
+    assert found.parameters_without_embeddings == found.parameters - tables
+
