@@ -11,9 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from paribus.cost import Lengths, cost, flops
 from paribus.network import Batch, Sizes, assemble, build
 from paribus.parts import kinds
-from paribus.spec.network import Architecture
+from paribus.spec.network import Architecture, resolve
 from paribus.spec.network import Network as Written
-from paribus.spec.network import resolve
 from paribus.training.streams import fingerprints
 
 SIZES = Sizes(source_vocabulary=11, target_vocabulary=9, longest_source=12, longest_target=12)
@@ -154,4 +153,3 @@ def test_parameters_and_flops_are_those_that_torch_counts(settings: dict[str, An
         p.numel() for name, p in network.named_parameters() if name.endswith(("tokens.weight", "table.weight"))
     )
     assert found.parameters_without_embeddings == found.parameters - tables
-

@@ -171,9 +171,10 @@ class Watch(Callback):
         self._without_better = 0
         self._last_look = 0
         self._train_losses: list[float] = []
+        self._newest_loss: float | None = None
         mixed = {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"}[self.settings.precision]
-        # A fused optimizer step unscales 16-bit gradients itself, after they should have been clipped.
-        fused = self.device.type in ("cpu", "cuda") and mixed != "16-mixed"
+        # With mixed precision Lightning lets no gradient be clipped before a fused optimizer step.
+        fused = self.device.type in ("cpu", "cuda") and mixed == "32-true"
         learner = Learner(self.network, training, self.settings.seed, fused=fused)
         trainer = lightning.Trainer(
             accelerator=self.device.type,
@@ -214,6 +215,7 @@ class Watch(Callback):
         due = self.step in self._evaluations
         if due or self.step - self._last_look >= EVERY or self.step == 1:
             self._train_losses += pl_module.take_losses(self._last_look + 1)
+            self._newest_loss = self._train_losses[-1]
             self._last_look = self.step
             self._tell()
         if due:
@@ -288,7 +290,7 @@ class Watch(Callback):
                 {
                     "step": self.step,
                     "steps": self._steps,
-                    "loss": self._train_losses[-1] if self._train_losses else None,
+                    "loss": self._newest_loss,
                     "speed": self.tokens / spent if spent else None,
                     "seconds": now - self._began,
                     "note": note,

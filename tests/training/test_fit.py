@@ -1,0 +1,225 @@
+"""One run by Lightning: repeatable to the last bit, equal conditions, every ending told."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from paribus.planning import Job, plan
+from paribus.spec.load import load
+from paribus.spec.training import Evaluate, Training
+from paribus.store.record import Record
+from paribus.training import fit
+from paribus.training.fit import evaluation_steps, train
+
+Write = Callable[..., Path]
+Trained = Callable[..., Record]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def trained(write: Write, tmp_path: Path) -> Trained:
+    """The record of an arm of the small experiment with changes."""
+
+    def run(*sets: str, arm: str = "baseline", more: str = "", stop: Callable[[], bool] = lambda: False) -> Record:
+        return train(job(write(more), sets, arm), tmp_path, lambda news: None, stop)
+
+    return run
+
+
+def job(file: Path, sets: tuple[str, ...] = (), arm: str = "baseline") -> Job:
+    planned = plan(load(file, sets))
+    return planned.job(next(run for run in planned.runs if run.arm == arm))
+
+
+def numbers(record: Record) -> dict[str, Any]:
+    """Everything of a record but times, speeds and memory."""
+    curves = {name: column for name, column in record.curves.items() if name != "seconds"}
+    return {
+        "scores": record.scores,
+        "curves": curves,
+        "order": record.order,
+        "initial": record.initial,
+        "chosen": record.chosen_step,
+    }
+
+
+def score(record: Record, metric: str, split: str = "test") -> float:
+    value = next(s.value for s in record.scores if (s.metric, s.split) == (metric, split))
+    assert value is not None
+    return value
+
+
+def test_a_run_repeated_is_equal_to_the_last_bit(trained: Trained) -> None:
+    one, other = (trained("network.dropout=0.2", "training.accumulate=2") for _ in range(2))
+    assert one.status == "ok"
+    assert numbers(one) == numbers(other)
+
+
+def test_what_happened_before_in_the_same_process_changes_nothing(trained: Trained) -> None:
+    before = trained("network.dropout=0.2")
+    torch.rand(7)
+    trained("network.mixer.heads=1", "network.dropout=0.5", "seeds=[9]")
+    assert numbers(trained("network.dropout=0.2")) == numbers(before)
+
+
+def test_arms_of_a_seed_see_the_same_batches_and_share_what_they_can(trained: Trained) -> None:
+    base = trained()
+    for change in ("network.mixer=gru", "network.norm=batch", "network.family=decoder", "network.mixer.score=additive"):
+        arm = trained(change)
+        assert arm.order == base.order
+        same_shape = [
+            p
+            for p in base.initial
+            if p in arm.initial and arm.initial[p].split(":")[0] == base.initial[p].split(":")[0]
+        ]
+        shared = [path for path in same_shape if arm.initial[path] == base.initial[path]]
+        assert shared == [path for path in same_shape if path in shared]
+        if change != "network.family=decoder":  # one vocabulary for both sides: other shapes
+            assert shared == same_shape
+            assert len(shared) > 10
+    assert trained("seeds=[2]").order != base.order
+
+
+def test_micro_batches_that_are_gathered_equal_one_batch_of_their_size(trained: Trained) -> None:
+    # One pool of like lengths holds more examples than all steps take, so both see the same ones, in other batches.
+    whole = trained("training.batch.examples=200", "training.steps=3", "training.optimizer=sgd")
+    pieces = trained(
+        "training.batch.examples=50", "training.accumulate=4", "training.steps=3", "training.optimizer=sgd"
+    )
+    assert whole.tokens == pieces.tokens
+    for metric in ("loss", "token_accuracy"):
+        assert score(pieces, metric) == pytest.approx(score(whole, metric), abs=1e-5)
+
+
+def test_label_smoothing_counts_in_training_only(trained: Trained) -> None:
+    sets = ("training.steps=1", "training.optimizer=sgd", "training.optimizer.lr=1e-12")
+    plain, smooth = trained(*sets), trained(*sets, "training.label_smoothing=0.3")
+    assert score(smooth, "loss") == pytest.approx(score(plain, "loss"), abs=1e-6)
+    assert smooth.curves["train_loss"] != plain.curves["train_loss"]
+
+
+def test_a_clipped_gradient_moves_less(trained: Trained) -> None:
+    sets = ("training.steps=1", "training.optimizer=sgd", "training.optimizer.lr=1.0", "training.schedule=constant")
+    free, clipped, start = (
+        score(trained(*sets, f"training.clip_norm={norm}"), "loss") for norm in ("null", "1e-6", "1e-9")
+    )
+    assert clipped == pytest.approx(start, abs=1e-4)
+    assert abs(free - start) > 1e-2
+
+
+@pytest.mark.parametrize(("unit", "budget"), [("tokens", 700), ("flops", 700 * 20_000)])
+def test_a_budget_of_tokens_or_flops_is_spent_and_not_passed_by_more_than_a_step(
+    trained: Trained, unit: str, budget: int
+) -> None:
+    record = trained(f"training.{unit}={budget}")
+    rate = 1.0 if unit == "tokens" else record.cost["flops_per_token"]
+    assert record.status == "ok"
+    assert record.tokens * rate >= budget
+    assert (record.tokens - record.tokens / record.steps * 1.5) * rate < budget
+
+
+def test_a_loss_that_is_not_finite_is_a_result_with_its_step(trained: Trained) -> None:
+    record = trained(
+        "training.optimizer.lr=1e30", "training.clip_norm=null", "network.norm=none", "training.schedule=constant"
+    )
+    assert record.status == "diverged"
+    assert record.fail_step is not None
+    assert 1 <= record.fail_step <= 6
+    assert record.scores == []
+    assert f"step {record.fail_step}" in record.reason
+
+
+def test_the_first_best_checkpoint_is_tested_or_the_last(trained: Trained) -> None:
+    # At a rate that ruins what was learned, the best checkpoint is an early one.
+    sets = (
+        "training.steps=40",
+        "training.optimizer.lr=0.3",
+        "training.schedule=constant",
+        "training.evaluate.every=0.1",
+    )
+    best, last = trained(*sets), trained(*sets, "training.select=last")
+    losses = best.curves["validation_loss"]
+    steps = best.curves["step"]
+    assert best.chosen_step == steps[losses.index(min(value for value in losses if value is not None))]
+    assert last.chosen_step == 40
+    assert score(best, "loss", "validation") == pytest.approx(min(v for v in losses if v is not None), abs=1e-6)
+
+
+def test_an_early_stop_ends_before_the_budget(trained: Trained) -> None:
+    sets = ("training.steps=60", "training.optimizer.lr=0.5", "training.schedule=constant", "training.evaluate.every=2")
+    record = trained(*sets, "training.early_stop={patience: 3}")
+    assert record.status == "ok"
+    assert record.steps < 60
+    assert record.chosen_step == record.steps - 6
+
+
+def test_a_split_longer_than_a_part_has_places_has_no_value_and_says_why(trained: Trained) -> None:
+    record = trained("network.position=learned")
+    longer = [s for s in record.scores if s.split == "test_longer"]
+    assert [(s.value, s.reason) for s in longer] == [(None, "capacity")] * 3
+    assert all(s.value is not None for s in record.scores if s.split != "test_longer")
+
+
+@pytest.mark.parametrize("family", ["encoder", "decoder"])
+def test_labels_are_learned_by_encoders_and_decoders(trained: Trained, family: str) -> None:
+    task = "task={kind: parity, longest: 6, training_examples: 60, validation_examples: 20, test_examples: 20}"
+    record = trained(task, f"network.family={family}", "training.steps=4")
+    assert {s.metric for s in record.scores} == {"accuracy", "loss"}
+    assert record.status == "ok"
+
+
+def test_half_precision_trains(trained: Trained) -> None:
+    full, half = trained(), trained("machine.precision=bf16")
+    assert half.status == "ok"
+    assert score(half, "loss") == pytest.approx(score(full, "loss"), rel=0.05)
+    assert score(half, "loss") != score(full, "loss")
+
+
+def test_a_run_that_is_asked_to_stop_says_how_far_it_came(trained: Trained) -> None:
+    calls = iter([False, False, True])
+    record = trained(stop=lambda: next(calls))
+    assert (record.status, record.steps, record.reason) == ("interrupted", 3, "stopped at step 3 of 6")
+
+
+def test_a_run_out_of_time_is_a_timeout_and_never_silently_shorter(write: Write, tmp_path: Path) -> None:
+    slow = job(write(), ("machine.time_limit=1s", "training.steps=100000", "training.evaluate.every=1000"))
+    record = train(slow, tmp_path, lambda news: None, lambda: False)
+    assert record.status == "timeout"
+    assert "the time limit of 1s was over at step" in record.reason
+
+
+def test_an_accelerator_that_is_not_there_is_told(write: Write, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        assert fit.device_of(machine("cuda")).type == "cuda"
+        return
+    with pytest.raises(fit.MachineError, match="machine.accelerator is cuda, but torch finds no cuda device here"):
+        fit.device_of(machine("cuda"))
+
+
+def machine(accelerator: str) -> Any:
+    from paribus.spec.machine import Machine
+
+    return Machine.model_validate({"accelerator": accelerator})
+
+
+@pytest.mark.parametrize(
+    ("every", "steps", "wanted"),
+    [
+        (0.5, 10, {5, 10}),
+        (0.4, 10, {4, 8, 10}),
+        (1.0, 7, {7}),
+        (3, 10, {3, 6, 9, 10}),
+        (0.1, 5, {1, 2, 3, 4, 5}),
+        (20, 10, {10}),
+    ],
+)
+def test_validation_is_looked_at_when_the_file_says_and_at_the_end(every: float, steps: int, wanted: set[int]) -> None:
+    training = Training(steps=max(steps, 20), evaluate=Evaluate(every=every))
+    assert evaluation_steps(training, steps) == wanted
