@@ -173,19 +173,18 @@ RULES = {rule.__name__: rule for grammar in GRAMMARS.values() for rule in gramma
         ("_act", "the small cat bit the white dog", "那只小猫咬了那只白狗"),
         ("_liking", "tom does not know me", "汤姆不认识我"),
         ("_comparison", "mary is cleverer than the teacher", "玛丽比老师聪明"),
-        ("_comparison", "mary is not as tall as tom", "玛丽没有汤姆高"),
         ("_pronoun", "i kept a cat and it is very cute", "我养了一只猫，它很可爱"),
         ("_pronoun", "tom kept a cat and he is very happy", "汤姆养了一只猫，他很高兴"),
         ("_pronoun", "mary found two watches and they are not expensive", "玛丽找到了两块手表，它们不贵"),
         ("_pronoun", "anna met two girls and they are very kind", "安娜遇见了两个女孩，她们很善良"),
         ("_happening", "tom did not see that letter last week", "汤姆上周没看见那封信"),
-        ("_happening", "he washed seven big cars in the kitchen last year", "他去年在厨房里洗了七辆大汽车"),
+        ("_happening", "he washed seven big cars yesterday", "他昨天洗了七辆大汽车"),
         ("_question", "what did she buy two days ago ?", "她两天前买了什么？"),
         ("_question", "where did tom lose the book ?", "汤姆在哪里弄丢的那本书？"),
         ("_gift", "the teacher gave me the horse that the cat chased yesterday", "老师给了我猫昨天追的那匹马"),
-        ("_gift", "yesterday the teacher gave me the horse that the cat chased", "老师昨天给了我猫追的那匹马"),
+        ("_gift", "yesterday the doctor gave me the horse that the cat chased", "医生昨天给了我猫追的那匹马"),
         ("_relative_patient", "we found the horse that chased the cat", "我们找到了追那只猫的那匹马"),
-        ("_because", "tom read a book because he was very tired", "因为他很累，所以汤姆读了一本书"),
+        ("_because", "tom ate an egg because he was very tired", "因为他很累，所以汤姆吃了一个鸡蛋"),
         ("_before_or_after", "tom helped mary after the dog bit the cat", "狗咬那只猫以后，汤姆帮助了玛丽"),
         ("_existence", "there are three apples under the table", "桌子下面有三个苹果"),
     ],
@@ -268,7 +267,7 @@ def has_sibling(spec: Spec, seed: int) -> bool:
 def test_a_bag_of_words_is_not_enough(level: str, share: float) -> None:
     """Lower bounds: only siblings that one exchange reaches are counted."""
     spec = spec_of(level)
-    assert sum(has_sibling(spec, seed) for seed in range(300)) >= share * 300
+    assert sum(has_sibling(spec, seed) for seed in range(150)) >= share * 150
 
 
 # What every level must hold
@@ -279,11 +278,11 @@ def longer_draws(spec: Spec, count: int) -> list[Example]:
     return [spec.draw_longer(dice) for _ in range(count)]
 
 
-@pytest.mark.parametrize("level", [*LEVELS, MIXTURE, {"numbers": 1, "simple": 1}, {"simple": 1, "phrases": 1}])
+@pytest.mark.parametrize("level", [*LEVELS, MIXTURE, {"simple": 1, "phrases": 1}])
 def test_longer_sources_are_longer_than_any_draw(level: object) -> None:
     spec = spec_of(level)
-    longest = max(len(example.source) for example in draws(spec, 4_000))
-    assert min(len(example.source) for example in longer_draws(spec, 100)) > longest
+    longest = max(len(example.source) for example in draws(spec, 2_000))
+    assert min(len(example.source) for example in longer_draws(spec, 50)) > longest
 
 
 @pytest.mark.parametrize("grammar", GRAMMARS.values(), ids=GRAMMARS.keys())
@@ -295,7 +294,7 @@ def test_no_draw_is_longer_than_its_grammar_says(grammar: Grammar) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_alphabets_are_the_tokens_that_occur(level: str) -> None:
     spec = spec_of(level)
-    examples = [*draws(spec, 20_000), *longer_draws(spec, 2_000)]
+    examples = [*draws(spec, 12_000), *longer_draws(spec, 500)]
     for side, alphabet in enumerate(spec.alphabets()):
         assert len(alphabet) == len(set(alphabet))
         assert set(alphabet) == {token for example in examples for token in example[side]}

@@ -1,0 +1,76 @@
+"""All commands to know: nox -s tests | slow | gpu | lint | types | benchmarks. One environment serves them all."""
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.default_venv_backend = "none"  # nox would make an environment for each session; torch is too large for that
+
+CONSTRAINTS = Path("requirements/constraints.txt")
+GROUPS = ("tests", "lint", "types")
+ENVIRONMENT = Path(".nox/paribus").resolve()
+PROGRAMS = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
+
+
+def run(session: nox.Session, program: str, *words: str) -> None:
+    session.run(str(PROGRAMS / program), *words, external=True)
+
+
+def prepare(session: nox.Session) -> None:
+    """Install the project and all tools once, and again when what they are changes."""
+    wanted = Path("pyproject.toml").read_text() + CONSTRAINTS.read_text()
+    stamp = ENVIRONMENT / "installed"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    groups = nox.project.load_toml("pyproject.toml")
+    tools = [package for group in GROUPS for package in nox.project.dependency_groups(groups, group)]
+    session.run(sys.executable, "-m", "venv", str(ENVIRONMENT), external=True)
+    run(session, "python", "-m", "pip", "install", "-q", "-c", str(CONSTRAINTS), "-e", ".", *tools)
+    stamp.write_text(wanted)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The quick tests; arguments after -- go to pytest."""
+    prepare(session)
+    run(session, "pytest", "-n", "2", "--dist", "worksteal", "-m", "not slow and not gpu", *session.posargs)
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Real training that takes more than a few seconds."""
+    prepare(session)
+    run(session, "pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """What needs a CUDA device."""
+    prepare(session)
+    run(session, "pytest", "-m", "gpu", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff: rules and format."""
+    prepare(session)
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy, strict, with the pydantic plug-in."""
+    prepare(session)
+    run(session, "mypy")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Start-up and overhead, side by side with what they are measured against."""
+    prepare(session)
+    for name in ("startup", "overhead"):
+        run(session, "python", f"benchmarks/{name}.py", *session.posargs)
