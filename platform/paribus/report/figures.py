@@ -60,7 +60,9 @@ def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], widt
     layers: list[alt.Chart] = []
     if bands and not found.log:
         layers.append(
-            alt.Chart(_data(bands)).mark_area(opacity=0.14).encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour)
+            alt.Chart(_data(bands))
+            .mark_area(opacity=0.14)
+            .encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour)
         )
     layers.append(
         alt.Chart(_data(_points(lines)))
@@ -93,7 +95,11 @@ def slope(found: Slope, look: Style, words: str) -> str:
     axis = alt.Axis(labelAngle=0, title=None, grid=False, ticks=False)
     x = alt.X("side:N", sort=["baseline", "arm"], axis=axis, scale=alt.Scale(padding=0.25))
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
-    lines = alt.Chart(_data(rows)).mark_line(color=look.colour, strokeWidth=1.4, opacity=0.8).encode(x=x, y=y, detail="seed:N")
+    lines = (
+        alt.Chart(_data(rows))
+        .mark_line(color=look.colour, strokeWidth=1.4, opacity=0.8)
+        .encode(x=x, y=y, detail="seed:N")
+    )
     dots = alt.Chart(_data(rows)).mark_point(size=28, filled=True, opacity=1).encode(x=x, y=y, color=_side_colour(look))
     layers: list[alt.Chart] = [lines, dots]
     if found.failed:
@@ -116,8 +122,10 @@ def scatter(found: Scatter, looks: Mapping[str, Style]) -> str:
     y = alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=5))
     shape = alt.Shape("arm:N", scale=alt.Scale(domain=arms, range=[looks[arm].shape for arm in arms]), legend=None)
     colour = _colour(arms, looks)
-    whiskers = alt.Chart(_data(rows)).mark_rule(strokeWidth=1.6).encode(
-        x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour
+    whiskers = (
+        alt.Chart(_data(rows))
+        .mark_rule(strokeWidth=1.6)
+        .encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour)
     )
     base = alt.Chart(_data(rows[:1]))
     cross = [
@@ -139,7 +147,9 @@ def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
 
 
 def _colour(arms: Sequence[str], looks: Mapping[str, Style]) -> alt.Color:
-    return alt.Color("arm:N", scale=alt.Scale(domain=list(arms), range=[looks[arm].colour for arm in arms]), legend=None)
+    return alt.Color(
+        "arm:N", scale=alt.Scale(domain=list(arms), range=[looks[arm].colour for arm in arms]), legend=None
+    )
 
 
 def _dash(arms: Sequence[str], looks: Mapping[str, Style]) -> alt.StrokeDash:
@@ -150,8 +160,16 @@ def _dash(arms: Sequence[str], looks: Mapping[str, Style]) -> alt.StrokeDash:
 def _svg(chart: alt.LayerChart, words: str) -> str:
     """The picture as one element with a text alternative; it shrinks with its column."""
     axis = {"labelColor": MUTED, "titleColor": MUTED, "domainColor": MUTED, "tickColor": MUTED, "gridColor": GRID}
-    fonts = {"labelFont": FONT, "titleFont": FONT, "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"}
-    styled = chart.configure(background="transparent", font=FONT).configure_view(stroke=None).configure_axis(**axis, **fonts)
+    fonts = {
+        "labelFont": FONT,
+        "titleFont": FONT,
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+    }
+    styled = (
+        chart.configure(background="transparent", font=FONT).configure_view(stroke=None).configure_axis(**axis, **fonts)
+    )
     svg: str = vl_convert.vegalite_to_svg(styled.to_dict())
     # Marks carry labels of their own, which one alternative for the whole picture replaces.
     svg = re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", svg)

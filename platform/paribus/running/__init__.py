@@ -1,7 +1,10 @@
 """Many runs -> records: hand out what is missing, store what comes back, tell a listener how it goes."""
 
 import os
-from collections.abc import Iterator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,6 +41,8 @@ class Engine(Protocol):
     """Something that does jobs: the pool of this machine, or a cluster."""
 
     def run(self, jobs: Sequence[Job], work: str) -> Iterator[Event]: ...
+
+    def stop(self) -> None: ...
 
 
 class Listener(Protocol):
@@ -88,15 +93,38 @@ def execute(
         return summary
     listener.begin(plan, waiting, min(workers, len(waiting)))
     try:
-        for event in engine.run([plan.job(run) for run in waiting], "train"):
-            if isinstance(event, Finished):
-                _store(event, store, summary)
-            listener.hear(event)
-    except KeyboardInterrupt:
-        summary.interrupted = True
+        with gently(engine.stop) as asked:
+            for event in engine.run([plan.job(run) for run in waiting], "train"):
+                if isinstance(event, Finished):
+                    _store(event, store, summary)
+                listener.hear(event)
+        summary.interrupted = summary.interrupted or asked.is_set()
     finally:
         listener.end()
     return summary
+
+
+@contextmanager
+def gently(stop: Callable[[], None]) -> Iterator[threading.Event]:
+    """The first Ctrl-C (or SIGTERM) asks for a stop, the second one breaks off at once."""
+    asked = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    signals = [signal.SIGINT] + ([signal.SIGTERM] if hasattr(signal, "SIGTERM") else [])
+    before = {number: signal.signal(number, ask) for number in signals}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _store(event: Finished, store: Store, summary: Summary) -> None:

@@ -40,6 +40,11 @@ class Pool:
         self._retries = retries
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
+        self._deadline: float | None = None  # set once the pool is to stop
+
+    def stop(self) -> None:
+        """Hand out nothing more, and ask the runs at work to end with their step."""
+        self._deadline = time.monotonic() + GRACE
 
     def run(self, jobs: Sequence[Job], work: str) -> Iterator[Event]:
         """Do all jobs, in order as workers come free."""
@@ -47,12 +52,11 @@ class Pool:
         self._runs.mkdir(parents=True, exist_ok=True)
         self._workers = [self._start(number) for number in range(min(self._size, len(waiting)))]
         try:
-            while waiting or any(worker.job for worker in self._workers):
+            while self._deadline is None and (waiting or any(worker.job for worker in self._workers)):
                 self._hand_out(waiting, work)
                 yield from self._news(waiting)
-        except KeyboardInterrupt:
-            yield from self._break_off()
-            raise
+            if self._deadline is not None:
+                yield from self._break_off(self._deadline)
         finally:
             self._end()
 
@@ -128,19 +132,18 @@ class Pool:
         tail = log.read_text(errors="replace")[-TAIL:].strip() if log.is_file() else ""
         return f"{tail}\n{cause}".strip()
 
-    def _break_off(self) -> Iterator[Event]:
+    def _break_off(self, deadline: float) -> Iterator[Event]:
         """Ask busy workers to stop, and hear what they have to say for a while."""
         busy = [worker for worker in self._workers if worker.job]
         for worker in busy:
             worker.connection.send("stop")
-        deadline = time.monotonic() + GRACE
         while any(worker.job for worker in busy) and time.monotonic() < deadline:
             for event in self._news(collections.deque()):
                 if isinstance(event, Finished):
                     yield event
         for worker in busy:
             if worker.job:
-                yield Finished(worker.job, "interrupted", "stopped before the step was over")
+                yield Finished(worker.job, "interrupted", "stopped before its step was over")
 
     def _end(self) -> None:
         for worker in self._workers:
@@ -149,7 +152,7 @@ class Pool:
             except (OSError, ValueError):
                 continue
         for worker in self._workers:
-            worker.process.join(0.5 if worker.job else 5)
+            worker.process.join(5 if worker.ready and not worker.job else 0)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
