@@ -1,0 +1,240 @@
+"""The commands as users call them: the tiny experiment goes the whole way, in one process of its own each time."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from paribus.cli import COMMANDS
+from paribus.parts import FAMILIES, kinds
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+
+Paribus = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def call(folder: Path, *words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    """One command in a folder; checks its exit code, and that nobody sees a traceback."""
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "140"}
+    environment.pop("PARIBUS_STORE", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "paribus", *words], cwd=folder, capture_output=True, text=True, env=environment, timeout=300
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which the smallest experiment was run."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "copy-smoke.yaml").write_text((ROOT / "experiments" / "copy-smoke.yaml").read_text())
+    done = call(folder, "run", "copy-smoke.yaml")
+    (folder / "printed.txt").write_text(done.stdout)
+    (folder / "progress.txt").write_text(done.stderr)
+    yield folder
+
+
+def test_a_run_prints_progress_on_stderr_and_the_answer_on_stdout(lab: Path) -> None:
+    printed, progress = (lab / "printed.txt").read_text(), (lab / "progress.txt").read_text()
+    assert "training 6 runs on" in progress
+    assert "[6/6] ok" in progress
+    assert "6 runs trained" in progress
+    assert "no_position" in printed
+    assert "Report: " in printed
+    assert "\x1b" not in printed + progress
+
+
+def test_a_run_leaves_a_report_in_every_format_with_the_same_numbers(lab: Path) -> None:
+    folder = lab / "reports" / "copy-smoke"
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    with (folder / "contrasts.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    arm = next(row for row in rows if row["arm"] == "no_position")
+    assert arm["n_pairs"] == "3"
+    assert arm["verdict"] in page
+    assert arm["verdict"] in (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_second_run_trains_nothing(lab: Path) -> None:
+    done = call(lab, "run", "copy-smoke.yaml")
+    assert "0 runs trained, 6 taken from the store" in done.stderr
+
+
+def test_runs_show_and_status_tell_what_is_stored(lab: Path) -> None:
+    members = json.loads(call(lab, "runs", "--json").stdout)
+    assert len(members) == 6
+    assert {member["status"] for member in members} == {"ok"}
+    assert all(0 <= member["score"]["value"] <= 1 for member in members)
+    assert json.loads(call(lab, "status", "--json").stdout) == [{"experiment": "copy-smoke", "runs": 6, "ok": 6}]
+    shown = json.loads(call(lab, "show", "copy-smoke/baseline/1", "--json").stdout)
+    assert shown["record"]["status"] == "ok"
+    assert shown["run"] in call(lab, "show", shown["run"][:8]).stdout
+    assert "copy-smoke" in call(lab, "status").stdout
+    assert call(lab, "runs", "copy-smoke", "--status", "ok").stdout.count("copy-smoke/") == 6
+
+
+def test_reading_commands_load_nothing_heavy(lab: Path) -> None:
+    for words in (["runs"], ["status"], ["report", "copy-smoke.yaml"], ["show", "copy-smoke/baseline/1"]):
+        code = (
+            "import sys\nfrom paribus.__main__ import main\n"
+            f"try:\n    main({words!r})\nexcept SystemExit as ended:\n    assert not ended.code\n"
+            "print('LOADED', *sorted({'torch', 'lightning', 'optuna', 'wandb'} & set(sys.modules)))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=lab, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1].strip() == "LOADED", words
+
+
+def test_diff_tells_what_differs_between_runs_and_between_arms_of_files(lab: Path) -> None:
+    found = json.loads(call(lab, "diff", "copy-smoke/baseline/1", "copy-smoke/no_position/2", "--json").stdout)
+    assert {"what": "position", "where": "encoder, decoder", "one": "sinusoidal", "other": "none"} in found
+    assert {"what": "seed", "where": "", "one": "1", "other": "2"} in found
+    same = call(lab, "diff", "copy-smoke.yaml", "copy-smoke.yaml:baseline").stdout
+    assert "no setting that counts differs" in same
+    assert "position" in call(lab, "diff", "copy-smoke.yaml", "copy-smoke.yaml:no_position").stdout
+
+
+def test_changes_of_the_command_line_have_a_report_of_their_own(lab: Path) -> None:
+    done = call(lab, "run", "copy-smoke.yaml", "--set", "training.steps=3", "--set", "training.schedule.warmup=1", "--seeds", "1")
+    assert (lab / "reports" / "copy-smoke@steps=3,warmup=1" / "index.html").is_file()
+    assert "2 runs trained" in done.stderr
+
+
+def test_a_smoke_run_tries_every_arm(lab: Path) -> None:
+    done = call(lab, "run", "copy-smoke.yaml", "--smoke")
+    assert done.stdout.count("yes") == 2
+    assert (lab / "reports" / "copy-smoke@smoke" / "index.html").is_file()
+
+
+def test_plan_prints_cost_and_what_is_missing_and_leaves_no_store(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: a\ntask: {kind: copy, longest: 5}\narms: {deep: {network.depth: 3}}\n")
+    planned = json.loads(call(tmp_path, "plan", "a.yaml", "--json").stdout)
+    assert (planned["runs"], planned["missing"]) == (10, 10)
+    base, deep = (arm["cost"]["parameters"] for arm in planned["arms"])
+    assert deep > base
+    assert "10 runs: 0 in the store, 10 to train" in call(tmp_path, "plan", "a.yaml").stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["a.yaml"]
+
+
+def test_gc_removes_a_run_and_says_first_what_else_it_would_delete(lab: Path) -> None:
+    run = json.loads(call(lab, "runs", "copy-smoke", "--json").stdout)[0]["run"]
+    before = json.loads(call(lab, "show", run, "--json").stdout)["record"]["scores"]
+    assert f"removed {run}" in call(lab, "gc", "--run", run).stdout
+    assert not (lab / ".paribus" / "runs" / run).exists()
+    assert "1 runs trained, 5 taken from the store" in call(lab, "run", "copy-smoke.yaml", "--quiet").stderr
+    assert json.loads(call(lab, "show", run, "--json").stdout)["record"]["scores"] == before
+    leftover = lab / ".paribus" / "runs" / "0123.partial-9"
+    leftover.mkdir()
+    assert "would remove 0123.partial-9" in call(lab, "gc").stdout
+    assert leftover.exists()
+    call(lab, "gc", "--delete")
+    assert not leftover.exists()
+    assert "nothing is left over" in call(lab, "gc").stdout
+
+
+def test_init_writes_files_that_check_and_that_the_schema_accepts(tmp_path: Path) -> None:
+    for template in ("translation", "labels"):
+        call(tmp_path, "init", f"my-{template}", "--template", template)
+    assert (tmp_path / "my-labels.yaml").read_text().startswith("# yaml-language-server: $schema=paribus.schema.json\n")
+    call(tmp_path, "check", "my-translation.yaml", "my-labels.yaml")
+    schema = json.loads((tmp_path / "paribus.schema.json").read_text())
+    validator = jsonschema.Draft7Validator(schema)
+    for file in (tmp_path / "my-translation.yaml", tmp_path / "my-labels.yaml", *EXPERIMENTS):
+        assert list(validator.iter_errors(YAML(typ="safe").load(file.read_text(encoding="utf-8")))) == []
+    assert "is there already" in call(tmp_path, "init", "my-labels", code=2).stderr
+    assert "did you mean 'labels'" in call(tmp_path, "init", "x", "--template", "label", code=2).stderr
+
+
+@pytest.fixture(scope="session")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(call(tmp_path_factory.mktemp("schema"), "schema").stdout)
+    jsonschema.Draft7Validator.check_schema(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: a\ntask: copy\nsedes: 3",
+        "name: a\ntask: {kind: copy, leters: 3}",
+        "name: a\ntask: copy\nnetwork: {mixer: {score: {kind: additive, hiden: 3}}}",
+        "name: a\ntask: copy\nnetwork: {mixer: {kind: gru, heads: 3}}",
+        "name: a\ntask: copy\nnetwork: {mixer: {heads: 0}}",
+        "name: a\ntask: copy\nnetwork: {norm: lyer}",
+        "name: a\ntask: copy\nnetwork: {encoder: {nrom: batch}}",
+        "name: a\ntask: copy\nnetwork: {layers: {decoder: {0: {mixer: {kind: gru, heads: 1}}}}}",
+        "name: a\ntask: copy\ntraining: {optimizer: {lr: -1}}",
+        "name: a\ntask: copy\ntraining: {optimizer: {kind: sgd, betas: [0.1, 0.2]}}",
+        "name: ../a\ntask: copy",
+    ],
+)
+def test_the_schema_refuses_what_the_command_refuses(schema: dict[str, Any], text: str, tmp_path: Path) -> None:
+    from paribus.errors import SpecError
+    from paribus.spec.load import load
+
+    assert list(jsonschema.Draft7Validator(schema).iter_errors(YAML(typ="safe").load(text)))
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(SpecError):
+        load(tmp_path / "a.yaml")
+
+
+def test_each_kind_of_each_family_is_listed_by_parts_by_the_schema_and_by_the_reference(
+    schema: dict[str, Any], tmp_path: Path
+) -> None:
+    listed = json.loads(call(tmp_path, "parts", "--json").stdout)
+    reference = (ROOT / "docs" / "reference" / "parts.md").read_text(encoding="utf-8")
+    for family in FAMILIES:
+        assert listed[family] == list(kinds(family))
+        for kind in kinds(family):
+            assert f"### {kind}" in reference.split(f"## {family}\n")[1].split("\n## ")[0]
+            if family != "metric":
+                branches = schema["$defs"][family]["then"]["allOf"]
+                assert kind in [branch["if"]["properties"]["kind"]["const"] for branch in branches]
+
+
+def test_parts_tells_formula_settings_and_declarations(tmp_path: Path) -> None:
+    norms = {part["kind"]: part for part in json.loads(call(tmp_path, "parts", "norm", "--json").stdout)}
+    assert norms["batch"]["leaks"] == ["future"]
+    assert "Ioffe" in norms["batch"]["summary"]
+    assert "hidden: 64" in call(tmp_path, "parts", "score").stdout
+    assert "did you mean 'score'" in call(tmp_path, "parts", "scores", code=2).stderr
+
+
+def test_doctor_says_what_is_there(tmp_path: Path) -> None:
+    found = {row["what"]: row for row in json.loads(call(tmp_path, "doctor", "--json").stdout)}
+    assert found["torch"]["state"] == "good"
+    assert found["store"]["found"].endswith("(not there yet)")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mistakes_of_the_command_line_end_with_two(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: a\ntask: copy\narms: {deep: {network.depth: 3}}\n")
+    assert "no arm is called 'deap'; did you mean 'deep'?" in call(tmp_path, "run", "a.yaml", "--arms", "deap", code=2).stderr
+    assert "there is no store at" in call(tmp_path, "runs", code=2).stderr
+    assert "Unknown" in call(tmp_path, "run", "a.yaml", "--sed", "3", code=2).stderr
+    call(tmp_path, "walk", code=2)
+    assert "needs a whole number above 0" in call(tmp_path, "run", "a.yaml", "--workers", "0", code=2).stderr
+    assert [file.name for file in tmp_path.iterdir() if file.name != ".paribus"] == ["a.yaml"]
+
+
+def test_every_command_has_help_and_stands_in_the_reference(tmp_path: Path) -> None:
+    reference = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert f"## paribus {name}\n" in reference
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+def test_every_experiment_of_the_project_is_right(file: Path) -> None:
+    from paribus.spec.load import load
+
+    assert load(file).arms[0].name == "baseline"
