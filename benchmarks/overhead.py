@@ -13,8 +13,6 @@ import time
 import warnings
 from pathlib import Path
 
-warnings.filterwarnings("ignore")
-
 import torch
 from torch import nn
 from torch.nn import functional
@@ -44,7 +42,10 @@ def bare(settings: Settings, steps: int) -> float:
         optimizer.zero_grad()
         logits = network(micro.reading.batch)
         targets = micro.reading.targets.flatten()
-        loss = functional.cross_entropy(logits.flatten(0, -2), targets, ignore_index=IGNORED, reduction="sum") / micro.asked
+        loss = (
+            functional.cross_entropy(logits.flatten(0, -2), targets, ignore_index=IGNORED, reduction="sum")
+            / micro.asked
+        )
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm or float("inf"))
         optimizer.step()
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=120)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     sets = [f"training.steps={options.steps}", "training.evaluate.every=1.0", "machine.accelerator=cpu"]
     planned = plan(load(options.experiment, sets))

@@ -1,6 +1,6 @@
 """How long commands take to start: `paribus --help` and `paribus check`, whole processes, medians.
 
-    python benchmarks/startup.py [--rounds 9]
+python benchmarks/startup.py [--rounds 9]
 """
 
 import argparse
@@ -25,7 +25,9 @@ def main() -> None:
     for name, (words, target) in CASES.items():
         seconds(words)
         times = [seconds(words) for _ in range(rounds)]
-        print(f"{name:<8} {statistics.median(times):.2f} s (median of {rounds}, lowest {min(times):.2f}); target {target} s")
+        print(
+            f"{name:<8} {statistics.median(times):.2f} s (median of {rounds}, lowest {min(times):.2f}); target {target} s"
+        )
 
 
 if __name__ == "__main__":

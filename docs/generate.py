@@ -1,6 +1,6 @@
 """Write the reference pages from the program itself: commands from their help, parts and keys from their specs.
 
-    python docs/generate.py [--check]
+python docs/generate.py [--check]
 """
 
 import subprocess

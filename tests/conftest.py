@@ -7,7 +7,8 @@ import pytest
 
 SMALL = """\
 name: small
-task: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}
+task:
+  {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}
 network: {width: 16, depth: 2, mixer: {heads: 2}, feedforward: {width: 32}, dropout: 0.0}
 training: {steps: 6, batch: {examples: 20}, optimizer: {lr: 1e-2}, evaluate: {every: 0.5, examples: 40}}
 seeds: 2

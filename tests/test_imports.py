@@ -109,7 +109,10 @@ def loaded_by(code: str, folder: Path) -> set[str]:
 
 
 def call(*words: str) -> str:
-    return f"from paribus.__main__ import main\ntry:\n    main({list(words)!r})\nexcept SystemExit as ended:\n    assert not ended.code, ended.code"
+    return (
+        "from paribus.__main__ import main\n"
+        f"try:\n    main({list(words)!r})\nexcept SystemExit as ended:\n    assert not ended.code, ended.code"
+    )
 
 
 def test_importing_paribus_and_asking_for_help_load_nothing_heavy(tmp_path: Path) -> None:

@@ -170,7 +170,8 @@ def test_differences_are_told_once_for_all_places_that_change_alike(write: Write
         load(
             write(
                 "arms:\n  dot: {network.mixer.score: dot}\n  half: {network.encoder.norm: batch}\n"
-                "  first: {network.layers.decoder.0.mixer.heads: 1}\n  additive: {network.mixer.score: {kind: additive, hidden: 8}}\n"
+                "  first: {network.layers.decoder.0.mixer.heads: 1}\n"
+                "  additive: {network.mixer.score: {kind: additive, hidden: 8}}\n"
             )
         )
     )

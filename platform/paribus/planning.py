@@ -246,7 +246,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[s
 
 
 def _extras(path: tuple[str, ...], own: Mapping[Any, str], other: Mapping[Any, str]) -> str:
-    """Fields that a part has and the part in its place does not, where they are not at their defaults: ` (hidden 8)`."""
+    """Fields that only this part has, where they are not at their defaults: ` (hidden 8)`."""
     family = {"cross": "mixer", "final_norm": "norm"}.get(path[-1], path[-1])
     if family not in FAMILIES or own.get(path, "null") in ("null", "—"):
         return ""

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,12 @@ def call(folder: Path, *words: str, code: int = 0) -> "subprocess.CompletedProce
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "140"}
     environment.pop("PARIBUS_STORE", None)
     done = subprocess.run(
-        [sys.executable, "-m", "paribus", *words], cwd=folder, capture_output=True, text=True, env=environment, timeout=300
+        [sys.executable, "-m", "paribus", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -35,14 +40,14 @@ def call(folder: Path, *words: str, code: int = 0) -> "subprocess.CompletedProce
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the smallest experiment was run."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "copy-smoke.yaml").write_text((ROOT / "experiments" / "copy-smoke.yaml").read_text())
     done = call(folder, "run", "copy-smoke.yaml")
     (folder / "printed.txt").write_text(done.stdout)
     (folder / "progress.txt").write_text(done.stderr)
-    yield folder
+    return folder
 
 
 def test_a_run_prints_progress_on_stderr_and_the_answer_on_stdout(lab: Path) -> None:
@@ -105,7 +110,17 @@ def test_diff_tells_what_differs_between_runs_and_between_arms_of_files(lab: Pat
 
 
 def test_changes_of_the_command_line_have_a_report_of_their_own(lab: Path) -> None:
-    done = call(lab, "run", "copy-smoke.yaml", "--set", "training.steps=3", "--set", "training.schedule.warmup=1", "--seeds", "1")
+    done = call(
+        lab,
+        "run",
+        "copy-smoke.yaml",
+        "--set",
+        "training.steps=3",
+        "--set",
+        "training.schedule.warmup=1",
+        "--seeds",
+        "1",
+    )
     assert (lab / "reports" / "copy-smoke@steps=3,warmup=1" / "index.html").is_file()
     assert "2 runs trained" in done.stderr
 
@@ -219,7 +234,10 @@ def test_doctor_says_what_is_there(tmp_path: Path) -> None:
 
 def test_mistakes_of_the_command_line_end_with_two(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("name: a\ntask: copy\narms: {deep: {network.depth: 3}}\n")
-    assert "no arm is called 'deap'; did you mean 'deep'?" in call(tmp_path, "run", "a.yaml", "--arms", "deap", code=2).stderr
+    assert (
+        "no arm is called 'deap'; did you mean 'deep'?"
+        in call(tmp_path, "run", "a.yaml", "--arms", "deap", code=2).stderr
+    )
     assert "there is no store at" in call(tmp_path, "runs", code=2).stderr
     assert "Unknown" in call(tmp_path, "run", "a.yaml", "--sed", "3", code=2).stderr
     call(tmp_path, "walk", code=2)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -115,7 +115,7 @@ def test_runs_are_trained_once_stored_and_taken_from_the_store_after(write: Writ
 
 
 @pytest.fixture
-def crashing(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Plan]]:
+def crashing(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
     """A plan with an arm whose score dies as often as it is told to."""
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "__init__.py").touch()
@@ -130,7 +130,7 @@ def crashing(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         counter.write_text(str(times))
         return found
 
-    yield planned
+    return planned
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_run_tried_again(

@@ -66,7 +66,8 @@ def test_a_generated_cell_that_equals_the_baseline_or_a_named_arm_is_that_arm(wr
 def test_a_generator_may_start_from_another_arm(write: Write) -> None:
     found = arms(
         write(
-            "arms: {recurrent: {network.mixer: gru}}\nvary: [{one_at_a_time: {network.norm: [batch]}, from: recurrent}]\n"
+            "arms: {recurrent: {network.mixer: gru}}\n"
+            "vary: [{one_at_a_time: {network.norm: [batch]}, from: recurrent}]\n"
         )
     )
     assert mixer(found["norm=batch"]).kind == "gru"
@@ -144,7 +145,8 @@ def test_a_side_follows_the_block_field_unless_it_sets_it(write: Write) -> None:
 
 def test_a_layer_follows_its_side_unless_it_sets_a_field(write: Write) -> None:
     file = write(
-        "arms: {mixed: {network.depth: 3, network.layers.encoder.last.norm: none, network.layers.decoder.0: {mixer: gru}}}\n"
+        "arms: {mixed: {network.depth: 3, network.layers.encoder.last.norm: none, "
+        "network.layers.decoder.0: {mixer: gru}}}\n"
     )
     found = arms(file)["mixed"]
     assert [layer.norm.kind for layer in layers(found, "encoder")] == ["layer", "layer", "none"]

@@ -199,7 +199,7 @@ def test_an_accelerator_that_is_not_there_is_told(write: Write, tmp_path: Path) 
     if torch.cuda.is_available():
         assert fit.device_of(machine("cuda")).type == "cuda"
         return
-    with pytest.raises(fit.MachineError, match="machine.accelerator is cuda, but torch finds no cuda device here"):
+    with pytest.raises(fit.MachineError, match=r"machine\.accelerator is cuda, but torch finds no cuda device here"):
         fit.device_of(machine("cuda"))
 
 

@@ -12,7 +12,9 @@ import pytest
 from pydantic import ValidationError
 
 from paribus.parts.task import LISTABLE, Dice, Example
-from paribus.parts.task.phrases import GRAMMARS, LEVELS, Grammar, Spec, chinese_number, english_number
+from paribus.parts.task._numerals import chinese_number, english_number
+from paribus.parts.task._sentences import GRAMMARS, Grammar
+from paribus.parts.task.phrases import LEVELS, Spec
 
 T = TypeVar("T")
 

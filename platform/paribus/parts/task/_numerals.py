@@ -1,0 +1,48 @@
+"""Whole numbers in English words and in Chinese numerals."""
+
+from paribus.parts.task import Example
+
+ONES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+SCALES = {10**12: "trillion", 10**9: "billion", 10**6: "million", 1000: "thousand", 100: "hundred"}
+
+# Always 二, never 两: written numerals allow it everywhere, and where 两 may stand is a matter of taste.
+DIGITS = "零一二三四五六七八九"
+UNITS = {10**8: "亿", 10**4: "万", 1000: "千", 100: "百", 10: "十"}
+
+MORE_DIGITS = 3  # that the longer numbers may have
+
+
+def english_number(number: int) -> list[str]:
+    """The words of a number below 10**15, with the British `and`."""
+    if number < 20:
+        return [ONES[number]]
+    if number < 100:
+        return [TENS[number // 10 - 2], *([ONES[number % 10]] if number % 10 else [])]
+    size = next(size for size in SCALES if size <= number)
+    words = [*english_number(number // size), SCALES[size]]
+    if rest := number % size:
+        words += [*(["and"] if rest < 100 else []), *english_number(rest)]
+    return words
+
+
+def chinese_number(number: int) -> str:
+    """The numeral of a number below 10**16; 零 stands for skipped places, and 一 is left out before a leading 十."""
+    numeral = _numeral(number)
+    return numeral[1:] if numeral.startswith("一十") else numeral
+
+
+def _numeral(number: int) -> str:
+    if number < 10:
+        return DIGITS[number]
+    size = next(size for size in UNITS if size <= number)
+    rest = number % size
+    skipped = "零" if rest < size // 10 else ""
+    return _numeral(number // size) + UNITS[size] + (skipped + _numeral(rest) if rest else "")
+
+
+def number_example(number: int) -> Example:
+    return Example(tuple(english_number(number)), tuple(chinese_number(number)))
