@@ -16,7 +16,16 @@ INK, MUTED, GRID = "#1f2328", "#5b6470", "#e3e6ea"
 # Okabe and Ito, without the yellow that white paper swallows.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [10, 4], [1, 3])
-SHAPES = ("square", "triangle-up", "diamond", "triangle-down", "triangle-right", "triangle-left", "stroke")
+CIRCLE = "M-1,0A1,1,0,1,1,1,0A1,1,0,1,1,-1,0Z"
+SHAPES = (
+    "M-.9,-.9H.9V.9H-.9Z",
+    "M0,-1.1L1,.8H-1Z",
+    "M0,-1.2L1,0L0,1.2L-1,0Z",
+    "M0,1.1L1,-.8H-1Z",
+    "M1.1,0L-.8,1V-1Z",
+    "M-1.1,0L.8,1V-1Z",
+    "M-.4,-1.1H.4V-.4H1.1V.4H.4V1.1H-.4V.4H-1.1V-.4H-.4Z",
+)
 CROSS = "M-1,-1L1,1M1,-1L-1,1"
 TOGETHER = 8  # arms that one picture can hold; beyond, each arm gets its own with the baseline
 FONT = "DejaVu Sans"
@@ -29,9 +38,12 @@ class Style:
     shape: str
 
 
+Drawing = alt.LayerChart | alt.FacetChart
+
+
 def styles(arms: Sequence[str]) -> dict[str, Style]:
     """How each arm is drawn everywhere, the baseline in grey."""
-    found = {arm: Style(MUTED, [1, 0], "circle") for arm in arms[:1]}
+    found = {arm: Style(MUTED, [1, 0], CIRCLE) for arm in arms[:1]}
     for index, arm in enumerate(arms[1:]):
         turn = (index + index // len(COLOURS)) % len(DASHES)  # another dash when a colour comes again
         found[arm] = Style(COLOURS[index % len(COLOURS)], DASHES[turn], SHAPES[turn])
@@ -49,20 +61,25 @@ def curves(found: Curves, looks: Mapping[str, Style]) -> Iterator[tuple[str, str
         yield arm, _svg(_curves(found, [baseline, arm], looks, 190, 120), words)
 
 
-def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], width: int, height: int) -> alt.LayerChart:
+def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], width: int, height: int) -> Drawing:
     lines = [line for line in found.lines if line.arm in arms]
     means = [{"arm": arm, "step": x, "value": y} for arm in arms for x, y in found.means.get(arm, ())]
-    bands = [{"arm": arm, "step": x, "low": a, "high": b} for arm in arms for x, a, b in found.bands.get(arm, ())]
+    bands = [
+        {"arm": arm, "step": x, "low": low, "high": high}
+        for arm in arms
+        for x, low, high in found.bands.get(arm, ())
+        if low > 0 or not found.log
+    ]
     x = alt.X("step:Q", title="steps", axis=alt.Axis(tickCount=5, grid=False))
-    scale = alt.Scale(type="log" if found.log else "linear", zero=False, nice=True)
+    scale = alt.Scale(type="log" if found.log else "linear", zero=False, nice=not found.log)
     y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))
     colour, dash = _colour(arms, looks), _dash(arms, looks)
     layers: list[alt.Chart] = []
-    if bands and not found.log:
+    if bands:
         layers.append(
             alt.Chart(_data(bands))
             .mark_area(opacity=0.14)
-            .encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour)
+            .encode(x=x, y=alt.Y("low:Q", title=None, scale=scale), y2="high:Q", color=colour)
         )
     layers.append(
         alt.Chart(_data(_points(lines)))
@@ -132,18 +149,18 @@ def scatter(found: Scatter, looks: Mapping[str, Style]) -> str:
         base.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x=x),
         base.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(y=y),
     ]
+    hollow, solid = ([row for row in rows if row["solid"] is wanted] for wanted in (False, True))
     marks = [
-        alt.Chart(_data([row for row in rows if row["solid"] is solid]))
-        .mark_point(size=90, strokeWidth=2, opacity=1, filled=solid, **({} if solid else {"fill": "#ffffff"}))
-        .encode(x=x, y=y, color=colour, shape=shape)
-        for solid in (False, True)
+        alt.Chart(_data(hollow)).mark_point(size=90, strokeWidth=2, opacity=1, fill="#ffffff"),
+        alt.Chart(_data(solid)).mark_point(size=90, strokeWidth=2, opacity=1, filled=True),
     ]
-    chart = alt.layer(*cross, whiskers, *marks).properties(width=300, height=200)
+    drawn = [mark.encode(x=x, y=y, color=colour, shape=shape) for mark in marks]
+    chart = alt.layer(*cross, whiskers, *drawn).properties(width=300, height=200)
     return _svg(chart, found.words.alternative)
 
 
-def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
-    return alt.Data(values=[dict(row) for row in rows])
+def _data(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"values": [dict(row) for row in rows]}
 
 
 def _colour(arms: Sequence[str], looks: Mapping[str, Style]) -> alt.Color:
@@ -157,7 +174,7 @@ def _dash(arms: Sequence[str], looks: Mapping[str, Style]) -> alt.StrokeDash:
     return alt.StrokeDash("arm:N", scale=scale, legend=None)
 
 
-def _svg(chart: alt.LayerChart, words: str) -> str:
+def _svg(chart: Drawing, words: str) -> str:
     """The picture as one element with a text alternative; it shrinks with its column."""
     axis = {"labelColor": MUTED, "titleColor": MUTED, "domainColor": MUTED, "tickColor": MUTED, "gridColor": GRID}
     fonts = {

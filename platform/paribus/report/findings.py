@@ -1,5 +1,6 @@
 """Everything that a report says, decided once: the writers only place it."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -152,20 +153,20 @@ def _method(results: Results) -> Iterator[str]:
         )
     share = f"{100 * analysis.unstable_failure_rate:.0f} %"
     yield (
-        "A failed run is a result and is never replaced. Where an arm has failed runs, a good verdict stands only if the "
-        "arm wins more than half of the planned pairs with its failures counted as lost; an arm of which "
+        "A failed run is a result and is never replaced. Where an arm has failed runs, a good verdict stands only if "
+        "the arm wins more than half of the planned pairs with its failures counted as lost; an arm of which "
         f"{share} or more of the runs failed is called unstable."
     )
     yield (
-        "A seed varies initial values, data order and dropout; parameters of equal name and shape start equal in all arms. "
-        "Intervals speak of training again, not of another test set. Other metrics and splits are exploratory."
+        "A seed varies initial values, data order and dropout; parameters of equal name and shape start equal in all "
+        "arms. Intervals speak of training again, not of another test set. Other metrics and splits are exploratory."
     )
 
 
 def _provenance(results: Results) -> Iterator[tuple[str, str]]:
     plan = results.plan
     yield "experiment file", plan.file
-    yield "rebuild this page", f"paribus report {plan.file}"
+    yield "rebuild this page", f"paribus report {shlex.quote(plan.file)}"
     yield "plan", plan.digest
     yield "seeds", ", ".join(map(str, plan.seeds))
     names = {

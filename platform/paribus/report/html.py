@@ -3,7 +3,6 @@
 import base64
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -62,8 +61,7 @@ class _Pictures:
 
     def __init__(self, part: Section) -> None:
         self.part = part
-        looks = figures.styles([line.arm for line in part.lines])
-        self.looks = looks
+        self.looks = looks = figures.styles([line.arm for line in part.lines])
         self.slopes = [
             (panel, Markup(figures.slope(panel, looks[panel.arm], _slope_words(part.slopes, panel.arm))))
             for panel in part.slopes.panels
@@ -72,12 +70,6 @@ class _Pictures:
             (found, [(arm, Markup(svg)) for arm, svg in figures.curves(found, looks)]) for found in part.curves
         ]
         self.scatters = [(found, Markup(figures.scatter(found, looks))) for found in part.scatters]
-
-    def dash(self, arm: str) -> str:
-        return " ".join(map(str, self.looks[arm].dash))
-
-    def colour(self, arm: str) -> Any:
-        return self.looks[arm].colour
 
 
 def _slope_words(slopes: Slopes, arm: str) -> str:

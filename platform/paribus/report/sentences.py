@@ -73,9 +73,12 @@ def _different(contrast: Contrast, places: int, unit: str) -> str:
     pairs = contrast.paired
     side, count = ("Better", pairs.wins) if pairs.mean > 0 else ("Worse", pairs.losses)
     seen = f"{signed(pairs.mean, places)}{unit} {interval(pairs.interval.low, pairs.interval.high, places)}"
-    return (
+    said = (
         f"{side} than the baseline: {seen}, on {count}/{pairs.n} seeds ({equation(contrast.p)}{_corrected(contrast)})."
     )
+    if pairs.simultaneous.low <= 0 <= pairs.simultaneous.high:
+        return f"{said} The thin whisker, which holds for all arms at once, is wider than the test and includes 0."
+    return said
 
 
 def _negligible(contrast: Contrast, places: int, unit: str) -> str:

@@ -170,8 +170,9 @@ def _values(runs: Iterable[Observation]) -> dict[Hashable, float]:
 
 
 def _fisher(runs: Sequence[Observation], others: Sequence[Observation]) -> float:
-    table = [[sum(run.failed for run in group), sum(run.ok for run in group)] for group in (runs, others)]
-    return float(stats.fisher_exact(table).pvalue) if all(sum(row) for row in table) else nan
+    counts = [[sum(run.failed for run in group), sum(run.ok for run in group)] for group in (runs, others)]
+    table = np.array(counts)
+    return float(stats.fisher_exact(table).pvalue) if table.any(axis=1).all() else nan
 
 
 def _outlook(pairs: Paired, rule: Rule, level: float) -> Outlook:
