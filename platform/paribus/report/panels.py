@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite, nan, sqrt
-
-from scipy import stats
+from math import isfinite
 
 from paribus.planning import MetricInfo, TaskInfo
 from paribus.report.numbers import fixed, general, listed, plural, short, signed
 from paribus.report.results import Results, change
-from paribus.stats.contrast import Contrast
+from paribus.stats.contrast import Contrast, Sample
+from paribus.stats.interval import Interval, around
 from paribus.stats.verdict import FAILURES
 
 POINTS = 200  # of a curve; more are thinned, keeping the extremes
@@ -157,18 +156,15 @@ def _mean(lines: Sequence[Sequence[Point]]) -> tuple[tuple[Point, ...], tuple[tu
     means = tuple((step, sum(row) / len(row)) for step, row in zip(steps, values, strict=True))
     if len(lines) < BAND_FROM:
         return means, ()
-    halves = [_half(row) for row in values]
-    return means, tuple((step, mean - half, mean + half) for (step, mean), half in zip(means, halves, strict=True))
+    ends = [_interval(Sample.of(row)) for row in values]
+    return means, tuple((step, end.low, end.high) for step, end in zip(steps, ends, strict=True))
 
 
-def _half(values: Sequence[float]) -> float:
-    """Half of the 95 % interval of a mean."""
-    n = len(values)
-    if n < 2:
-        return nan
-    mean = sum(values) / n
-    sd = sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
-    return float(stats.t.ppf(0.975, n - 1)) * sd / sqrt(n)
+def _interval(sample: Sample) -> Interval:
+    """The 95 % interval of a mean; the mean itself where there is one value."""
+    if sample.n < 2:
+        return Interval(sample.mean, sample.mean)
+    return around(sample.mean, sample.se, sample.n - 1, 0.95)
 
 
 def _curve_words(measure: MetricInfo, means: Mapping[str, Sequence[Point]], seeds: int, band: bool) -> Words:
@@ -265,9 +261,9 @@ def _spots(results: Results, contrasts: Mapping[str, Contrast], costs: Mapping[s
         sample, cost = samples.get(arm.name), costs.get(arm.name)
         if sample is None or cost is None or not isfinite(sample.mean):
             continue
-        half = float(stats.t.ppf(0.975, sample.n - 1)) * sample.se if sample.n > 1 else 0.0
+        whisker = _interval(sample)
         solid = arm.name == results.baseline or contrasts[arm.name].verdict in ("better", "worse")
-        yield Spot(arm.name, cost, sample.mean, sample.mean - half, sample.mean + half, solid)
+        yield Spot(arm.name, cost, sample.mean, whisker.low, whisker.high, solid)
 
 
 def _scatter_words(
