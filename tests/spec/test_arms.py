@@ -120,7 +120,7 @@ def test_a_mistake_of_the_command_line_names_it(write: Write) -> None:
 
 def test_a_batch_norm_that_an_arm_brings_into_accumulation_is_told_at_the_arm(write: Write) -> None:
     told = said(write("arms: {bn: {network.norm: batch, training.accumulate: 2}}\n"))
-    assert "small.yaml:6:27  arms.bn.'network.norm': batch norm sees one micro-batch at a time" in told
+    assert "small.yaml:7:27  arms.bn.'network.norm': batch norm sees one micro-batch at a time" in told
 
 
 # Sides and layers

@@ -1,0 +1,189 @@
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from paribus.planning import Plan
+from paribus.report import Findings, find
+from paribus.report.panels import thinned
+from paribus.report.warnings import binomial
+from paribus.store.record import Outcome
+
+Made = tuple[Plan, dict[str, Outcome]]
+BANNED = re.compile(r"(?<!statistically )significant|no difference|\btrend|SOTA|\bproves\b|outperform", re.IGNORECASE)
+
+
+def codes(found: Findings) -> list[str]:
+    return [warning.code for warning in found.warnings]
+
+
+def warned(found: Findings, code: str) -> str:
+    return next(warning.evidence for warning in found.warnings if warning.code == code)
+
+
+def every_text(found: Findings) -> str:
+    parts = [found.answer, *found.method, *(f"{w.evidence} {w.effect} {w.remedy} {w.brief}" for w in found.warnings)]
+    for part in found.sections:
+        parts += [part.answer, part.method, *(line.sentence for line in part.lines)]
+        parts += [figure.words.caption for figure in (part.slopes, *part.curves, *part.scatters)]
+    return "\n".join(parts)
+
+
+def test_the_answer_is_one_sentence_that_names_every_arm(six_arms: Made) -> None:
+    found = find(*six_arms)
+    assert found.answer == (
+        "Of 5 arms, no_position (−0.6464 [−0.6724, −0.6204]) and one_head (−0.0236 [−0.0384, −0.0087]) are worse; "
+        "additive is equivalent within ±0.02; learned and batch_norm are inconclusive."
+    )
+    assert found.state == "29/30 runs ok · 1 diverged"
+
+
+def test_the_table_is_text_too(six_arms: Made) -> None:
+    lines = find(*six_arms).table_text.splitlines()
+    assert lines[0] == "arm          exact match ↑    improvement [95 % CI]       verdict"
+    assert lines[1] == "baseline     0.9508 ± 0.0065  —                           baseline"
+    assert lines[4] == "one_head     0.9272 ± 0.0145  −0.0236 [−0.0384, −0.0087]  ▼ worse"
+    assert len(lines) == 7
+
+
+def test_no_banned_word_is_said(six_arms: Made, two_tasks: Made) -> None:
+    for made in (six_arms, two_tasks):
+        assert not BANNED.search(every_text(find(*made)))
+
+
+def test_each_task_has_a_section_and_is_in_the_answer(two_tasks: Made) -> None:
+    found = find(*two_tasks)
+    assert [part.task for part in found.sections] == ["phrases", "reverse"]
+    assert "phrases: of 3 arms" in found.answer
+    assert "reverse: of 3 arms" in found.answer
+    assert found.table_text.count("baseline ") == 2
+
+
+def test_other_metrics_and_splits_are_exploratory_and_corrected_by_themselves(six_arms: Made) -> None:
+    found = find(*six_arms)
+    titles = [other.title for other in found.sections[0].secondary]
+    assert titles[0] == "token accuracy ↑ on test"
+    assert "loss ↓ on test_longer, nats" in titles
+    roles = {(row["metric"], row["split"]): row["role"] for row in found.tables.contrasts}
+    assert roles.pop(("exact_match", "test")) == "main"
+    assert set(roles.values()) == {"exploratory"}
+    assert all(not row["smallest_effect"] for row in found.tables.contrasts if row["role"] == "exploratory")
+
+
+def test_the_six_arms_bring_their_warnings(six_arms: Made) -> None:
+    found = find(*six_arms)
+    assert codes(found) == ["FLOOR", "DIVERGED", "LEAKS", "PARAMS", "PAIRING", "NOISE"]
+    assert warned(found, "DIVERGED") == "1 of 5 runs of batch_norm failed: seed 4 diverged at step 388."
+    assert warned(found, "PARAMS") == "Parameters against the baseline: additive +8.0 %."
+
+
+def test_what_is_unfinished_uncorrected_and_unset_is_warned_of(made: SimpleNamespace) -> None:
+    arms = [made.Arm("baseline", 0.9), made.Arm("a", 0.9, statuses={2: "pending", 3: "running"}), made.Arm("b", 0.8)]
+    found = find(
+        *made.experiment(arms, 3, smallest_effect=None, correction="none"), out_of_date="The file has changed."
+    )
+    assert {"OUTOFDATE", "SEEDS", "FLOOR", "CORRECTION", "UNFINISHED", "NOSESOI"} <= set(codes(found))
+    assert warned(found, "UNFINISHED") == "2 runs not finished: a 2."
+    assert "provisional" in found.sections[0].lines[1].tags
+
+
+def test_nothing_finished_is_said_without_a_verdict(made: SimpleNamespace) -> None:
+    waiting = dict.fromkeys(range(1, 4), "pending")
+    arms = [made.Arm(name, 0.9, statuses=waiting) for name in ("baseline", "a")]
+    found = find(*made.experiment(arms, 3))
+    assert found.answer == "No verdict yet: at most 0 pairs of finished runs, where 3 are needed."
+    assert found.state == "0/6 runs ok · 6 pending"
+
+
+def test_a_swap_that_changes_nothing_is_warned_of(made: SimpleNamespace) -> None:
+    values = [0.9, 0.91, 0.92, 0.93, 0.94]
+    arms = [made.Arm("baseline", 0, values=values), made.Arm("same", 0, values=values)]
+    found = find(*made.experiment(arms))
+    assert "IDENTICAL" in codes(found)
+    assert found.sections[0].lines[1].sentence.startswith("Equal to the baseline to the last digit on 5/5 seeds")
+
+
+def test_an_arm_without_places_for_a_split_is_not_applicable(made: SimpleNamespace) -> None:
+    arms = [*made.six[:3], made.Arm("short", 0.9, capacity=True)]
+    found = find(*made.experiment(arms, split="test_longer"))
+    line = found.sections[0].lines[3]
+    assert (line.verdict, line.forest, line.score) == ("not applicable", None, "—")
+    assert warned(found, "CAPACITY") == "The split test_longer is longer than short has places for."
+    assert "Holm over 2 arms" in found.sections[0].method
+
+
+def test_mixed_devices_revisions_and_batch_orders_are_warned_of(six_arms: Made) -> None:
+    plan, outcomes = six_arms
+    run = next(run for run in plan.runs if run.arm == "learned")
+    record = outcomes[run.id].record
+    assert record is not None
+    other = {**record.environment, "device_name": "H100", "revision": "bbbbbbb"}
+    changed = replace(record, environment=other, order=[(60, "another")])
+    found = find(plan, {**outcomes, run.id: replace(outcomes[run.id], record=changed)})
+    assert {"HARDWARE", "REVISION", "ORDER"} <= set(codes(found))
+    assert "H100: learned" in warned(found, "HARDWARE")
+
+
+def test_one_seed_that_turns_the_sign_is_named(made: SimpleNamespace) -> None:
+    base = [0.5, 0.51, 0.52, 0.53, 0.54]
+    arms = [made.Arm("baseline", 0, values=base), made.Arm("a", 0, values=[0.49, 0.50, 0.51, 0.52, 0.74])]
+    assert "a without seed 5" in warned(find(*made.experiment(arms)), "OUTLIER")
+
+
+def test_a_loss_that_still_falls_is_warned_of(six_arms: Made) -> None:
+    plan, outcomes = six_arms
+    late = {"step": [float(step) for step in range(10)], "validation_loss": [3.0 - 0.2 * step for step in range(10)]}
+    changed = {
+        key: replace(outcome, record=replace(outcome.record, curves=late)) if outcome.record else outcome
+        for key, outcome in outcomes.items()
+    }
+    assert "STILLFALLING" in codes(find(plan, changed))
+
+
+def test_shared_initial_values_and_batch_order_are_compared_seed_by_seed(six_arms: Made) -> None:
+    part = find(*six_arms).sections[0]
+    learned = dict(zip(part.cost_heads, part.lines[2].costs, strict=True))
+    assert learned["equal initial values"] == "4.1k of 4.16k"  # 64 * 64 of 64 * 64 + 64
+    assert learned["batch order"] == "same"
+    assert learned["parameters"] == "218,592"
+
+
+def test_an_arm_far_off_leaves_the_axis_to_the_others_and_is_named(six_arms: Made) -> None:
+    part = find(*six_arms).sections[0]
+    assert part.clipped == "Beyond the axis: no_position."
+    assert part.axis.low > -0.2
+    assert not part.axis.holds(-0.6464)
+
+
+@pytest.mark.parametrize("arms", [1, 31])
+def test_one_arm_and_thirty_have_a_report(made: SimpleNamespace, arms: int) -> None:
+    several = [made.Arm("baseline", 0.9), *(made.Arm(f"a{index}", 0.9) for index in range(1, arms))]
+    found = find(*made.experiment(several, 3))
+    assert len(found.sections[0].lines) == arms
+    assert found.answer.endswith(".")
+
+
+def test_thinned_curves_keep_ends_and_spikes() -> None:
+    points = [(float(x), 1000.0 if x == 777 else float(x % 7)) for x in range(3000)]
+    kept = thinned(points, 200)
+    assert len(kept) <= 200
+    assert (points[0], points[777], points[-1]) == (kept[0], max(kept, key=lambda point: point[1]), kept[-1])
+
+
+def test_the_error_of_a_share_worked_by_hand() -> None:
+    assert binomial(0.9, 900) == pytest.approx(0.01)
+    assert binomial(float("nan"), 900) == 0.0
+
+
+def test_a_plan_read_back_from_plain_data_gives_the_same_findings(six_arms: Made) -> None:
+    plan, outcomes = six_arms
+    assert find(Plan.of(plan.tree()), outcomes).table_text == find(plan, outcomes).table_text
+
+
+def test_a_report_loads_no_torch() -> None:
+    code = "import sys, paribus.report, paribus.report.html, paribus.report.markdown; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "lightning", "optuna", "wandb"} & set(loaded)
