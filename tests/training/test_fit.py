@@ -223,3 +223,20 @@ def machine(accelerator: str) -> Any:
 def test_validation_is_looked_at_when_the_file_says_and_at_the_end(every: float, steps: int, wanted: set[int]) -> None:
     training = Training(steps=max(steps, 20), evaluate=Evaluate(every=every))
     assert evaluation_steps(training, steps) == wanted
+
+
+def test_weight_decay_spares_biases_norms_and_tables(write: Write) -> None:
+    from paribus.network import build
+    from paribus.training.fit import Settings
+
+    settings = Settings.of(job(write(), ("network.position=learned", "training.optimizer.weight_decay=0.1")))
+    network = build(settings.network, settings.data.sizes(), 1)
+    decayed, spared = settings.training.optimizer.build(network, fused=False).param_groups
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    assert decayed["weight_decay"] == 0.1
+    assert spared["weight_decay"] == 0.0
+    assert all(names[id(p)].endswith("weight") and "norm" not in names[id(p)] for p in decayed["params"])
+    assert {"encoder.tokens.weight", "decoder.position.table.weight", "readout.bias"} <= {
+        names[id(p)] for p in spared["params"]
+    }
+    assert len(decayed["params"]) + len(spared["params"]) == len(names)
