@@ -9,6 +9,7 @@ from typing import TypeAlias
 from paribus.report.results import Results, metric_named
 from paribus.report.warnings import Warning
 from paribus.stats.contrast import COLUMNS, Contrast, row
+from paribus.store.record import Outcome, Record
 
 Cell: TypeAlias = str | int | float | bool | None
 Table: TypeAlias = tuple[Mapping[str, Cell], ...]
@@ -88,22 +89,7 @@ def _runs(results: Results) -> Iterator[dict[str, Cell]]:
         if record is None:
             yield line
             continue
-        line |= {
-            "fail_step": record.fail_step,
-            "fail_reason": record.reason or outcome.error,
-            "checkpoint_step": record.chosen_step,
-            "tokens_seen": record.tokens,
-            "params_total": record.cost.get("parameters"),
-            "params_nonembed": record.cost.get("parameters_without_embeddings"),
-            "flops_per_token": record.cost.get("flops_per_token"),
-            "tokens_per_s": record.speed,
-            "peak_mem_bytes": record.peak_memory,
-            "wall_s": record.seconds,
-            "device": str(record.environment.get("device_name", "")),
-            "git_rev": str(record.environment.get("revision", "")),
-            "started_at": record.started_at,
-            "finished_at": record.finished_at,
-        }
+        line |= _facts(outcome, record)
         if not record.scores:
             yield line
         for score in record.scores:
@@ -123,6 +109,25 @@ CONTRASTS = ("experiment", "task", "metric", "split", "unit", "role", *COLUMNS)
 def contrasts(found: Iterable[Contrast], **where: str) -> Table:
     """A row for every contrast; `where` is what they have in common."""
     return tuple({**where, **row(contrast)} for contrast in found)
+
+
+def _facts(outcome: Outcome, record: Record) -> dict[str, Cell]:
+    return {
+        "fail_step": record.fail_step,
+        "fail_reason": record.reason or outcome.error,
+        "checkpoint_step": record.chosen_step,
+        "tokens_seen": record.tokens,
+        "params_total": record.cost.get("parameters"),
+        "params_nonembed": record.cost.get("parameters_without_embeddings"),
+        "flops_per_token": record.cost.get("flops_per_token"),
+        "tokens_per_s": record.speed,
+        "peak_mem_bytes": record.peak_memory,
+        "wall_s": record.seconds,
+        "device": str(record.environment.get("device_name", "")),
+        "git_rev": str(record.environment.get("revision", "")),
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
+    }
 
 
 CURVES = ("arm", "task", "seed", "split", "metric", "step", "tokens", "seconds", "value")
