@@ -25,9 +25,8 @@ def main() -> None:
     for name, (words, target) in CASES.items():
         seconds(words)
         times = [seconds(words) for _ in range(rounds)]
-        print(
-            f"{name:<8} {statistics.median(times):.2f} s (median of {rounds}, lowest {min(times):.2f}); target {target} s"
-        )
+        rest = f"median of {rounds}, lowest {min(times):.2f}"
+        print(f"{name:<8} {statistics.median(times):.2f} s ({rest}); target {target} s")
 
 
 if __name__ == "__main__":

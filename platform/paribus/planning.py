@@ -73,6 +73,11 @@ class TaskInfo:
     splits: list[str]
     settings: dict[str, Any]
 
+    @property
+    def title(self) -> str:
+        """What to call it where it needs a name."""
+        return self.name or self.kind
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -43,32 +43,45 @@ def report(
         raise ParibusError("name at least one experiment file")
     opened = open_store(store, create=False)
     for file in files:
-        findings, page = written(_stored(file, opened), opened, formats)
+        plan, out_of_date = _stored(file, opened)
+        findings, page = written(plan, opened, formats, out_of_date=out_of_date)
         plain(findings.answer)
         plain(f"Report: {page}")
     return 0
 
 
-def _stored(file: Path, store: "Store") -> "Plan":
-    """The newest plan of a file, with the question and the analysis that the file has now."""
+def _stored(file: Path, store: "Store") -> "tuple[Plan, str]":
+    """The newest plan of a file, with the question and analysis that it has now; and how else it has changed."""
     from paribus.spec.load import headline
 
     named = not file.suffix and store.database.plan(str(file))
     if named:
-        return named
+        return named, ""
     head = headline(file)
     assert head.name is not None
     plan = store.database.plan(head.name)
     if plan is None:
         known = [other.folder for other in store.database.plans()]
         raise StoreError(f"the store has no runs of '{head.name}' yet{suggestion(head.name, known)}")
-    return replace(plan, question=head.question, analysis=head.analysis.model_dump())
+    changed = _trained(file.read_text(encoding="utf-8-sig")) != _trained(plan.text)
+    told = f"{file} was changed after these runs were planned; `paribus run {file}` plans anew" if changed else ""
+    return replace(plan, question=head.question, analysis=head.analysis.model_dump()), told
 
 
-def written(plan: "Plan", store: "Store", formats: list[str] | None = None) -> "tuple[Findings, Path]":
+def _trained(text: str) -> dict[str, object]:
+    """What of a file training depends on, or which arms there are."""
+    from paribus.spec.source import parse
+
+    return {key: value for key, value in parse(text, "").data.items() if key not in ("question", "analysis", "machine")}
+
+
+def written(
+    plan: "Plan", store: "Store", formats: list[str] | None = None, *, out_of_date: str = ""
+) -> "tuple[Findings, Path]":
     """What is found of a plan, and the report that says it."""
     from paribus import report as reports
 
-    findings = reports.find(plan, store.database.outcomes(run.id for run in plan.runs))
+    outcomes = store.database.outcomes(run.id for run in plan.runs)
+    findings = reports.find(plan, outcomes, out_of_date=out_of_date)
     paths = reports.write(findings, store.reports / plan.folder, tuple(formats or FORMATS))
     return findings, paths[0]

@@ -156,7 +156,7 @@ def section(compared: Compared) -> Section:
     unit = f" {metric.unit}" if metric.unit else ""
     axis = _axis(list(found.values()))
     return Section(
-        task=task.name,
+        task=task.title,
         kind=task.kind,
         anchor=anchor("task", task.name),
         metric=metric.title,

@@ -99,12 +99,10 @@ def _contrasts(compared: Compared) -> Iterator[Mapping[str, tables.Cell]]:
 
 
 def _answer(sections: tuple[Section, ...]) -> str:
-    """One sentence."""
-    if len(sections) == 1:
-        text = sections[0].answer
-    else:
-        text = " — ".join(f"{part.task}: {part.answer}" for part in sections)
-        return f"{text}."
+    """One sentence; it never opens with the name of an arm, whose first letter stays as it is."""
+    if len(sections) > 1:
+        return " — ".join(f"{part.task}: {part.answer}" for part in sections) + "."
+    text = sections[0].answer
     return f"{text[:1].upper()}{text[1:]}."
 
 
@@ -187,7 +185,7 @@ def _provenance(results: Results) -> Iterator[tuple[str, str]]:
         if value:
             yield name, value
     for task in plan.tasks:
-        yield f"task {task.name}", ", ".join(f"{key} {value}" for key, value in task.settings.items() if key != "kind")
+        yield f"task {task.title}", ", ".join(f"{key} {value}" for key, value in task.settings.items() if key != "kind")
     analysis = plan.analysis
     kept = ("alpha", "correction", "split", "smallest_effect", "min_pairs", "unstable_failure_rate")
     yield "analysis", ", ".join(f"{key} {analysis[key]}" for key in kept if key in analysis)

@@ -157,7 +157,7 @@ def answer(contrasts: Sequence[Contrast], places: int, unit: str) -> str:
         for verdict in VERDICTS
         if (group := [contrast for contrast in contrasts if contrast.verdict == verdict])
     ]
-    head = f"of {len(contrasts)} arms, " if len(contrasts) > 1 else ""
+    head = f"of {len(contrasts)} arms, " if len(contrasts) > 1 else "beside the baseline, "
     return head + "; ".join(parts)
 
 
