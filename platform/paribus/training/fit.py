@@ -198,13 +198,18 @@ class Watch(Callback):
             self.network, self.settings.decoding, self.device, trainer.precision_plugin.val_step_context
         )
         self.network.train()
-        try:
-            trainer.fit(learner, train_dataloaders=stream)
-        finally:
-            self.seconds = time.perf_counter() - self._began
+        trainer.fit(learner, train_dataloaders=stream)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._began = time.perf_counter()
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self.seconds = time.perf_counter() - self._began
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        self.seconds = time.perf_counter() - self._began
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
