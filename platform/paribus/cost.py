@@ -56,9 +56,9 @@ def flops(network: Network, lengths: Lengths) -> float:
 
 
 def _side(side: Side, length: float, memory: float) -> float:
-    total = 0.0
+    total = side.position.flops(length)
     for layer in side.layers:
-        total += layer.mixer.flops(length, length) + layer.feedforward.flops(length)
-        if layer.cross is not None:
-            total += layer.cross.flops(length, memory)
+        total += layer.mixer.flops(length, length) if layer.mixer is not None else 0.0
+        total += layer.cross.flops(length, memory) if layer.cross is not None else 0.0
+        total += layer.feedforward.flops(length) if layer.feedforward is not None else 0.0
     return total

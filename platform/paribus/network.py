@@ -45,14 +45,14 @@ class Layer(nn.Module):
 
     def __init__(self, spec: ResolvedLayer, *, width: int, causal: bool, max_length: int) -> None:
         super().__init__()
-        self.mixer: Mixer = spec.mixer.build(width=width, causal=causal, max_length=max_length)
+        self.mixer: Mixer | None = spec.mixer.build(width=width, causal=causal, max_length=max_length)
         self.cross: Mixer | None = (
             None if spec.cross is None else spec.cross.build(width=width, causal=False, max_length=max_length)
         )
-        self.feedforward: Feedforward = spec.feedforward.build(width=width)
+        self.feedforward: Feedforward | None = spec.feedforward.build(width=width)
         self.dropout = nn.Dropout(spec.dropout) if spec.dropout else nn.Identity()
         self.residual = spec.residual
-        sublayers = ["mixer", "feedforward"] if self.cross is None else ["mixer", "cross", "feedforward"]
+        sublayers = [name for name in ("mixer", "cross", "feedforward") if getattr(self, name) is not None]
         after = ("", "_after") if spec.norm_placement == "sandwich" else ("",)
         self.norms = nn.ModuleDict(
             {f"{name}{end}": spec.norm.build(width=width, max_length=max_length) for name in sublayers for end in after}
@@ -60,22 +60,24 @@ class Layer(nn.Module):
         self._wrap = {"post": self._post, "pre": self._pre, "sandwich": self._sandwich}[spec.norm_placement]
 
     def forward(self, x_BTC: Tensor, tokens: Tokens, memory: Memory | None, position: Position) -> Tensor:
-        x_BTC = self._wrap("mixer", x_BTC, tokens, lambda x: self.mixer(x, tokens, None, position))
-        cross = self.cross
+        mixer, cross = self.mixer, self.cross
+        if mixer is not None:
+            x_BTC = self._wrap("mixer", x_BTC, tokens, lambda x: mixer(x, tokens, None, position))
         if cross is not None:
             x_BTC = self._wrap("cross", x_BTC, tokens, lambda x: cross(x, tokens, memory, position))
-        return self._wrap("feedforward", x_BTC, tokens, self.feedforward)
+        return x_BTC if self.feedforward is None else self._wrap("feedforward", x_BTC, tokens, self.feedforward)
 
     def begin(self, memory: Memory | None) -> dict[str, State]:
-        states = {"mixer": self.mixer.begin(None)}
-        return states if self.cross is None else {**states, "cross": self.cross.begin(memory)}
+        mixers = {"mixer": (self.mixer, None), "cross": (self.cross, memory)}
+        return {name: mixer.begin(read) for name, (mixer, read) in mixers.items() if mixer is not None}
 
     def step(self, x_B1C: Tensor, tokens: Tokens, states: dict[str, State], position: Position) -> Tensor:
-        x_B1C = self._wrap("mixer", x_B1C, tokens, lambda x: self.mixer.step(x, tokens, states["mixer"], position))
-        cross = self.cross
+        mixer, cross = self.mixer, self.cross
+        if mixer is not None:
+            x_B1C = self._wrap("mixer", x_B1C, tokens, lambda x: mixer.step(x, tokens, states["mixer"], position))
         if cross is not None:
             x_B1C = self._wrap("cross", x_B1C, tokens, lambda x: cross.step(x, tokens, states["cross"], position))
-        return self._wrap("feedforward", x_B1C, tokens, self.feedforward)
+        return x_B1C if self.feedforward is None else self._wrap("feedforward", x_B1C, tokens, self.feedforward)
 
     def _post(self, name: str, x: Tensor, tokens: Tokens, run: Callable[[Tensor], Tensor]) -> Tensor:
         return self._norm(name, self._add(x, run(x)), tokens)
@@ -98,11 +100,12 @@ class Layer(nn.Module):
 class Side(nn.Module):
     """Encoder or decoder: embeddings with positions, then the layers, named by their numbers."""
 
-    def __init__(self, spec: Stack, *, width: int, vocabulary: int, max_length: int, scale: float) -> None:
+    def __init__(self, name: str, spec: Stack, *, width: int, vocabulary: int, max_length: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
         self.tokens = nn.Embedding(vocabulary, width)
-        self.position: Position = spec.position.build(width=width, max_length=max_length)
+        heads = max((getattr(layer.mixer, "heads", 1) for layer in spec.layers), default=1)
+        self.position: Position = spec.position.build(width=width, max_length=max_length, heads=heads, side=name)
         self.dropout = nn.Dropout(spec.dropout) if spec.dropout else nn.Identity()
         self.depth = len(spec.layers)
         for index, layer in enumerate(spec.layers):
@@ -137,7 +140,7 @@ class Side(nn.Module):
         x_BTC = self.tokens(ids_BT)
         if self.scale != 1.0:
             x_BTC = x_BTC * self.scale
-        return self.dropout(self.position.embed(x_BTC, tokens.positions_BT))
+        return self.dropout(self.position.embed(x_BTC, tokens.positions_BT, tokens.mask_BT))
 
     def _finish(self, x_BTC: Tensor, tokens: Tokens) -> Tensor:
         if self.final_norm is None:
@@ -170,6 +173,7 @@ class EncoderDecoder(Network):
         super().__init__()
         assert spec.encoder is not None and spec.decoder is not None
         self.encoder = Side(
+            "encoder",
             spec.encoder,
             width=spec.width,
             vocabulary=sizes.source_vocabulary,
@@ -177,6 +181,7 @@ class EncoderDecoder(Network):
             scale=scale,
         )
         self.decoder = Side(
+            "decoder",
             spec.decoder,
             width=spec.width,
             vocabulary=sizes.target_vocabulary,
@@ -211,6 +216,7 @@ class Decoder(Network):
         assert spec.decoder is not None
         self.labels = sizes.labels
         self.decoder = Side(
+            "decoder",
             spec.decoder,
             width=spec.width,
             vocabulary=sizes.source_vocabulary,
@@ -240,6 +246,7 @@ class Encoder(Network):
         super().__init__()
         assert spec.encoder is not None and spec.readout is not None
         self.encoder = Side(
+            "encoder",
             spec.encoder,
             width=spec.width,
             vocabulary=sizes.source_vocabulary,

@@ -1,6 +1,9 @@
 """Parts against independent code and hand-worked numbers."""
 
 import math
+from collections.abc import Callable
+from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from paribus.parts import Swappable, kinds, spec_class
 from paribus.parts.mixer import Memory, Tokens
 from paribus.parts.mixer.attention import Attention
-from paribus.parts.mixer.gru import Gru
+from paribus.parts.mixer._recurrent import Recurrent
 from paribus.parts.norm.batch import Batch
 from paribus.parts.position import CapacityError, Position
 from paribus.parts.position.sinusoidal import sinusoids
@@ -50,18 +53,186 @@ def test_additive_score_gives_the_number_worked_by_hand() -> None:
     assert score(q, k, Positions(torch.zeros(1, 1), torch.zeros(1, 2))).flatten().tolist() == pytest.approx(wanted)
 
 
+PLACES = Positions(torch.arange(4)[None], torch.arange(4)[None])
+
+# What each score says it is, for one pair of vectors and the module that computed it.
+FORMULAS: dict[str, Callable[[Any, Tensor, Tensor, int, int], Tensor]] = {
+    "dot": lambda m, q, k, i, j: q @ k,
+    "scaled_dot": lambda m, q, k, i, j: q @ k / math.sqrt(4),
+    "general": lambda m, q, k, i, j: q @ m.key.weight @ k,
+    "distance": lambda m, q, k, i, j: -((q - k) ** 2).sum() / math.sqrt(4),
+    "cosine": lambda m, q, k, i, j: m.log_temperature.exp() * q @ k / (q.norm() * k.norm()),
+    "additive": lambda m, q, k, i, j: m.score.weight[0] @ torch.tanh(m.query(q) + m.key(k)),
+    "concat": lambda m, q, k, i, j: m.score.weight[0] @ torch.tanh(m.both(torch.cat((q, k)))),
+    "mlp": lambda m, q, k, i, j: m.score.weight[0] @ m.inner((m.query(q) + m.key(k)).relu()).relu(),
+    "uniform": lambda m, q, k, i, j: torch.tensor(0.0),
+    "offset": lambda m, q, k, i, j: torch.tensor(0.0 if j - i == -1 else -1e4),
+}
+
+
 @pytest.mark.parametrize("kind", kinds("score"))
-def test_each_score_differs_from_the_others_and_reads_query_and_key(kind: str) -> None:
+def test_each_score_is_its_formula_pair_by_pair(kind: str) -> None:
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 2, 3, 4, 4).double().unbind(0)
+    score = build_score(kind, 4)
+    found = score(q, k, PLACES).detach()
+    for batch, head, i, j in product(range(2), range(3), range(4), range(4)):
+        wanted = FORMULAS[kind](score, q[batch, head, i], k[batch, head, j], i, j).detach()
+        assert float(found[batch, head, i, j] - wanted) == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("kind", kinds("score"))
+def test_each_score_reads_query_and_key_unless_it_declares_that_it_does_not(kind: str) -> None:
     torch.manual_seed(0)
     q, k = torch.randn(2, 1, 2, 4, 4).double().requires_grad_().unbind(0)
-    scores = build_score(kind, 4)(q, k, Positions(torch.arange(4)[None], torch.arange(4)[None]))
-    gradients = torch.autograd.grad(scores.square().sum(), (q, k))
-    assert all(gradient.abs().max() > 0 for gradient in gradients)
-    for other in kinds("score"):
-        if other != kind:
-            assert not torch.allclose(
-                scores, build_score(other, 4)(q, k, Positions(torch.arange(4)[None], torch.arange(4)[None]))
-            )
+    scores = build_score(kind, 4)(q, k, PLACES)
+    ignores = spec_class("score", kind).ignores
+    if ignores == {"query", "key"}:
+        assert not scores.requires_grad
+        return
+    gradients = torch.autograd.grad(scores.square().sum(), (q, k), allow_unused=True)
+    for name, gradient in zip(("query", "key"), gradients, strict=True):
+        assert (gradient is not None and bool(gradient.abs().max() > 0)) == (name not in ignores)
+
+
+@pytest.mark.parametrize("kind", kinds("weights"))
+def test_weights_are_zero_where_nothing_may_be_seen_and_sum_to_one_where_they_should(kind: str) -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(2, 3, 4, 5).double().requires_grad_()
+    mask = torch.rand(2, 1, 4, 5) > 0.4
+    mask[0, 0, 1] = False
+    weights = spec_class("weights", kind)().build()(scores, mask)
+    assert (weights[~mask.expand_as(weights)] == 0).all()
+    assert (weights >= 0).all()
+    if kind in ("softmax", "sparsemax"):
+        seen = mask.any(-1).expand(2, 3, 4)
+        assert (weights.sum(-1)[seen] - 1).abs().max() < 1e-10
+    weights.square().sum().backward()
+    assert scores.grad is not None
+    assert scores.grad.isfinite().all()
+    assert (scores.grad[~mask.expand_as(scores)] == 0).all()
+
+
+def test_sparsemax_is_the_nearest_point_of_the_simplex() -> None:
+    sparsemax = spec_class("weights", "sparsemax")().build()
+    assert sparsemax(torch.tensor([[0.1, 1.1, 0.2]]), None).tolist() == [pytest.approx([0.0, 0.95, 0.05])]
+    assert sparsemax(torch.tensor([[3.0, 0.0, 0.0]]), None).tolist() == [[1.0, 0.0, 0.0]]
+    torch.manual_seed(0)
+    scores = torch.randn(50, 6).double()
+    nearest = sparsemax(scores, None)
+    for _ in range(200):  # no other point of the simplex is nearer
+        other = torch.rand(50, 6).double().exponential_().softmax(-1)
+        assert ((scores - nearest).norm(dim=-1) <= (scores - other).norm(dim=-1) + 1e-12).all()
+
+
+def test_sigmoid_and_relu_weights_divide_by_the_keys_that_may_be_seen() -> None:
+    scores, mask = torch.tensor([[[[2.0, -1.0, 5.0]]]]), torch.tensor([[[[True, True, False]]]])
+    sigmoid, relu = (
+        spec_class("weights", kind)().build()(scores, mask).flatten().tolist() for kind in ("sigmoid", "relu")
+    )
+    assert sigmoid == pytest.approx([1 / (1 + 2 * math.exp(-2)), 1 / (1 + 2 * math.exp(1)), 0])
+    assert relu == pytest.approx([1.0, 0.0, 0.0])
+
+
+def test_rotary_scores_hang_on_the_distance_only_and_turn_as_the_paper_says() -> None:
+    rotary = spec_class("position", "rotary")().build(width=8, max_length=4, heads=1, side="encoder")
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 1, 1, 1, 4).double().unbind(0)
+
+    def at(i: int, j: int) -> float:
+        turned_q, turned_k = rotary.rotate(q, k, Positions(torch.tensor([[i]]), torch.tensor([[j]])))
+        return float(turned_q.flatten() @ turned_k.flatten())
+
+    assert at(7, 4) == pytest.approx(at(103, 100), abs=1e-9)
+    assert at(7, 4) != pytest.approx(at(4, 7), abs=1e-3)
+    turned, _ = rotary.rotate(q, k, Positions(torch.tensor([[1]]), torch.tensor([[0]])))
+    x = q.flatten().tolist()
+    wanted = [x[0] * math.cos(1) - x[1] * math.sin(1), x[0] * math.sin(1) + x[1] * math.cos(1)]
+    assert turned.flatten().tolist()[:2] == pytest.approx(wanted)
+
+
+def test_alibi_slopes_and_relative_buckets_are_those_of_the_papers() -> None:
+    from paribus.parts.position.alibi import slopes
+
+    assert slopes(8) == [2**-h for h in range(1, 9)]
+    assert slopes(3) == pytest.approx([2**-4, 2**-8, 2**-2])
+    alibi = spec_class("position", "alibi")().build(width=8, max_length=4, heads=8, side="encoder")
+    assert alibi.bias(PLACES, 8)[0, 0].tolist()[2] == [-1.0, -0.5, 0.0, -0.5]
+    both = spec_class("position", "relative")().build(width=8, max_length=4, heads=2, side="encoder")
+    back = spec_class("position", "relative")().build(width=8, max_length=4, heads=2, side="decoder")
+    offsets = torch.tensor([0, -1, -7, -8, -15, -16, -127, -128, -1000, 1, 8, 1000])
+    # Worked from the published rule: 16 buckets a direction, 8 of them exact, the others logarithmic up to 128.
+    assert both.bucket(offsets).tolist() == [0, 1, 7, 8, 9, 10, 15, 15, 15, 17, 24, 31]
+    assert back.bucket(offsets).tolist() == [0, 1, 7, 8, 15, 16, 31, 31, 31, 0, 0, 0]
+
+
+def test_unit_positions_run_from_zero_to_one_over_the_real_length_and_index_counts() -> None:
+    x = torch.zeros(2, 4, 3)
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
+    encoder = spec_class("position", "unit")().build(width=3, max_length=11, heads=1, side="encoder")
+    decoder = spec_class("position", "unit")().build(width=3, max_length=11, heads=1, side="decoder")
+    places = torch.arange(4)[None]
+    assert encoder.embed(x, places, mask)[..., 0].tolist() == [pytest.approx([0, 1 / 3, 2 / 3, 1]), [0, 1, 1, 1]]
+    assert decoder.embed(x, places, None)[0, :, 0].tolist() == pytest.approx([0, 0.1, 0.2, 0.3])
+    index = spec_class("position", "index")().build(width=3, max_length=11, heads=1, side="encoder")
+    assert index.embed(x, places, mask)[0, :, 0].tolist() == [1, 2, 3, 4]
+
+
+def test_a_concatenated_code_with_tied_projection_is_an_added_one() -> None:
+    concat = spec_class("position", "sinusoidal")(combine="concat").build(
+        width=6, max_length=9, heads=1, side="encoder"
+    )
+    added = spec_class("position", "sinusoidal")().build(width=6, max_length=9, heads=1, side="encoder")
+    with torch.no_grad():
+        concat.combine.weight.copy_(torch.cat((torch.eye(6), torch.eye(6)), dim=1))
+        concat.combine.bias.zero_()
+    x, places = torch.randn(2, 5, 6), torch.arange(5)[None]
+    assert torch.allclose(concat.embed(x, places, None), added.embed(x, places, None), atol=1e-6)
+
+
+def test_rms_norm_and_gated_feedforwards_are_their_formulas() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 6)
+    rms = spec_class("norm", "rms")().build(width=6, max_length=9)
+    assert torch.allclose(
+        rms(x, None, PLACES.queries_BQ), x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt(), atol=1e-6
+    )
+    gelu = spec_class("feedforward", "gelu")(width=5).build(width=6)
+    inner = gelu.widen(x)
+    assert torch.allclose(gelu(x), gelu.narrow(inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2)))), atol=1e-6)
+    swiglu = spec_class("feedforward", "swiglu")(width=5).build(width=6)
+    inner = swiglu.widen(x)
+    assert torch.allclose(swiglu(x), swiglu.narrow(inner * inner.sigmoid() * swiglu.gate(x)), atol=1e-6)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_convolution_sees_its_window_and_no_more(causal: bool) -> None:
+    conv = spec_class("mixer", "conv")(kernel=3, dilation=2).build(width=C, causal=causal, max_length=16).double()
+    x, _ = padded([9, 9])
+    tokens = Tokens.of(x[..., 0], None)
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(conv(x, tokens, None, NO_POSITION)[:, 4].sum(), x)
+    seen = gradient[0].abs().sum(-1).nonzero().flatten().tolist()
+    assert seen == ([0, 2, 4] if causal else [2, 4, 6])
+
+
+def test_an_average_is_that_of_the_real_tokens_it_may_see() -> None:
+    x, tokens = padded([5, 3, 4])
+    whole = spec_class("mixer", "average")().build(width=C, causal=False, max_length=16).double()
+    assert torch.allclose(whole(x, tokens, None, NO_POSITION)[1, 0], whole.output(x[1, :3].mean(0)))
+    causal = spec_class("mixer", "average")().build(width=C, causal=True, max_length=16).double()
+    assert torch.allclose(causal(x, tokens, None, NO_POSITION)[0, 2], causal.output(x[0, :3].mean(0)))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_a_summary_is_one_vector_of_the_real_source(pooling: str) -> None:
+    x, tokens = padded([5, 3, 4])
+    source, source_tokens = padded([2, 7, 4])
+    mixer = spec_class("mixer", "summary")(pooling=pooling).build(width=C, causal=False, max_length=16).double()
+    found = mixer(x, tokens, Memory(source, source_tokens), NO_POSITION)
+    wanted = source[0, :2].mean(0) if pooling == "mean" else source[0, 1]
+    assert torch.allclose(found[0, 0], mixer.output(wanted))
+    assert torch.equal(found[0, 0], found[0, 3])
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -132,7 +303,7 @@ def test_chunks_of_queries_give_the_same_as_all_at_once(monkeypatch: pytest.Monk
         assert (whole - pieces).abs().max() < 1e-10
 
 
-@pytest.mark.parametrize("kind", ["attention", "gru"])
+@pytest.mark.parametrize("kind", [kind for kind in kinds("mixer") if kind not in ("none", "summary")])
 def test_step_by_step_equals_all_at_once(kind: str) -> None:
     torch.manual_seed(0)
     mixer = spec_class("mixer", kind)().build(width=C, causal=True, max_length=16).double()
@@ -145,12 +316,14 @@ def test_step_by_step_equals_all_at_once(kind: str) -> None:
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_a_gru_equals_the_one_of_torch_on_packed_sequences(bidirectional: bool) -> None:
+@pytest.mark.parametrize(("kind", "cell"), [("rnn", nn.RNN), ("lstm", nn.LSTM), ("gru", nn.GRU)])
+def test_recurrent_mixers_equal_those_of_torch_on_packed_sequences(kind: str, cell: Any, bidirectional: bool) -> None:
     torch.manual_seed(0)
-    mixer: Gru = (
-        spec_class("mixer", "gru")(bidirectional=bidirectional).build(width=C, causal=False, max_length=16).double()
+    mixer: Recurrent = spec_class("mixer", kind)(bidirectional=bidirectional).build(
+        width=C, causal=False, max_length=16
     )
-    peer = nn.GRU(C, C // 2 if bidirectional else C, batch_first=True, bidirectional=bidirectional).double()
+    mixer = mixer.double()
+    peer = cell(C, C // 2 if bidirectional else C, batch_first=True, bidirectional=bidirectional).double()
     with torch.no_grad():
         for direction, end in ((mixer.forwards, ""), (mixer.backwards, "_reverse")):
             for name, parameter in direction.named_parameters() if direction is not None else ():
@@ -202,11 +375,11 @@ def test_sinusoids_follow_the_formula_of_the_paper() -> None:
 def test_sinusoids_go_on_beyond_the_table_and_a_learned_table_refuses() -> None:
     x = torch.zeros(1, 9, 6)
     places = torch.arange(9)[None]
-    sinusoidal = spec_class("position", "sinusoidal")().build(width=6, max_length=4)
-    assert torch.equal(sinusoidal.embed(x, places)[0], sinusoids(torch.arange(9), 6))
-    learned = spec_class("position", "learned")().build(width=6, max_length=4)
+    sinusoidal = spec_class("position", "sinusoidal")().build(width=6, max_length=4, heads=1, side="encoder")
+    assert torch.equal(sinusoidal.embed(x, places, None)[0], sinusoids(torch.arange(9), 6))
+    learned = spec_class("position", "learned")().build(width=6, max_length=4, heads=1, side="encoder")
     with pytest.raises(CapacityError, match="a sequence of 9 tokens needs more than the 4 places"):
-        learned.embed(x, places)
+        learned.embed(x, places, None)
 
 
 @pytest.mark.parametrize(

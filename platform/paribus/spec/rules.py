@@ -8,7 +8,7 @@ from paribus.parts import Part, Surroundings
 from paribus.parts.schedule import ScheduleSpec
 from paribus.parts.task import TaskSpec
 from paribus.spec.experiment import Experiment
-from paribus.spec.network import SIDES_OF, Architecture, Network
+from paribus.spec.network import SIDES_OF, Architecture, Network, Stack
 from paribus.spec.override import Complaint, Path, get, split
 
 # Which families can learn which shape of task.
@@ -39,6 +39,7 @@ def rules(experiment: Experiment, network: Architecture) -> list[Complaint]:
 def _parts_fit(experiment: Experiment, network: Architecture) -> Iterator[Complaint]:
     """Every part says whether it can act where it stands."""
     for side, stack in network.stacks().items():
+        yield from _position_fits(experiment, side, stack)
         for index, layer in enumerate(stack.layers):
             places = [
                 ("mixer", "self", layer.mixer),
@@ -63,6 +64,28 @@ def _parts_fit(experiment: Experiment, network: Architecture) -> Iterator[Compla
                     inner = tuple(misfit.field.split(".")) if misfit.field else ()
                     needs = tuple(_needed(need) for need in misfit.needs)
                     yield Complaint(("network", *at, *inner), misfit.message, needs=needs)
+
+
+def _position_fits(experiment: Experiment, side: str, stack: Stack) -> Iterator[Complaint]:
+    """A position that acts in self-attention needs one there, with heads that it can serve."""
+    kind, written = stack.position.kind, experiment.network
+    if getattr(stack.position, "acts_on", "") != "attention":
+        return
+    at = ("network", *((side, "position") if "position" in getattr(written, side) else ("position",)))
+    mixers = [layer.mixer for layer in stack.layers if layer.mixer.kind == "attention"]
+    if not mixers:
+        told = f"got '{kind}', which acts in self-attention, but the {side} has none; needs none, sinusoidal or learned"
+        yield Complaint(at, told, needs=(("network", "mixer"),))
+    heads = {mixer.model_dump()["heads"] for mixer in mixers}
+    if kind == "relative" and len(heads) > 1:
+        yield Complaint(at, f"got 'relative', which needs as many heads in all layers of the {side}")
+    for mixer in mixers:
+        fields = mixer.model_dump()
+        width = fields["head_width"] or written.width // fields["heads"]
+        if kind == "rotary" and width % 2:
+            told = f"got 'rotary', which turns pairs of channels, but heads of the {side} are {width} wide"
+            yield Complaint(at, told, needs=(("network", "mixer", "heads"), ("network", "width")))
+            break
 
 
 def _needed(need: str) -> Path:

@@ -99,15 +99,16 @@ class Attention(Mixer):
     def forward(self, x_BTC: Tensor, tokens: Tokens, memory: Memory | None, position: Position) -> Tensor:
         if memory is None:
             q, k, v = self._split(self.project(x_BTC), self.sizes)
-            key_tokens = tokens
             mask = tokens.causal_mask() if self.causal else tokens.keys_mask()
+            positions = Positions(tokens.positions_BT, tokens.positions_BT)
+            q, k = position.rotate(q, k, positions)
+            bias = position.bias(positions, self.heads)
         else:
             q = self._query(x_BTC)
             k, v = self._keys_and_values(memory.values_BSC)
-            key_tokens = memory.tokens
-            mask = key_tokens.keys_mask()
-        positions = Positions(tokens.positions_BT, key_tokens.positions_BT)
-        return self._join(self._attend(q, k, v, mask, positions, causal=self.causal and memory is None))
+            mask, bias = memory.tokens.keys_mask(), None
+            positions = Positions(tokens.positions_BT, memory.tokens.positions_BT)
+        return self._join(self._attend(q, k, v, mask, bias, positions, causal=self.causal and memory is None))
 
     def begin(self, memory: Memory | None) -> State:
         if memory is None:
@@ -118,14 +119,17 @@ class Attention(Mixer):
     def step(self, x_B1C: Tensor, tokens: Tokens, state: State, position: Position) -> Tensor:
         if "memory" in state:
             q, k, v = self._query(x_B1C), state["k"], state["v"]
-            mask, places_BK = state["memory"].keys_mask(), state["memory"].positions_BT
+            mask, bias = state["memory"].keys_mask(), None
+            positions = Positions(tokens.positions_BT, state["memory"].positions_BT)
         else:
             q, k, v = self._split(self.project(x_B1C), self.sizes)
+            q, k = position.rotate(q, k, Positions(tokens.positions_BT, tokens.positions_BT))
             if "k" in state:
                 k, v = torch.cat((state["k"], k), 2), torch.cat((state["v"], v), 2)
             state["k"], state["v"] = k, v
-            mask, places_BK = None, torch.arange(k.shape[2], device=k.device).unsqueeze(0)
-        return self._join(self._attend(q, k, v, mask, Positions(tokens.positions_BT, places_BK), causal=False))
+            positions = Positions(tokens.positions_BT, torch.arange(k.shape[2], device=k.device).unsqueeze(0))
+            mask, bias = None, position.bias(positions, self.heads)
+        return self._join(self._attend(q, k, v, mask, bias, positions, causal=False))
 
     def flops(self, queries: float, keys: float) -> float:
         width, (q, k, v) = self.output.out_features, self.sizes
@@ -134,7 +138,14 @@ class Attention(Mixer):
         return projections + scores + 2 * self.heads * queries * keys * self.value_width
 
     def _attend(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, positions: Positions, causal: bool
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None,
+        bias: Tensor | None,
+        positions: Positions,
+        causal: bool,
     ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
         if self.fuses:
@@ -143,25 +154,35 @@ class Attention(Mixer):
             extra = q.shape[-1] - v.shape[-1]
             if extra > 0:  # the fused kernel is quick with equal widths only
                 v = functional.pad(v, (0, extra))
-            if causal:
+            if bias is not None:
+                mask, causal = _hidden(bias.to(q.dtype), mask), False
+            elif causal:
                 mask = None
             mixed = functional.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=causal, scale=1.0)
             return mixed[..., : self.value_width] if extra > 0 else mixed
         chunk = self._chunk(q, k)
         if chunk >= q.shape[2]:
-            return self._reference(q, k, v, mask, positions, dropout)
+            return self._reference(q, k, v, mask, bias, positions, dropout)
         return torch.cat(
             [
                 checkpoint(self._reference, *piece, dropout, use_reentrant=False)
-                for piece in _pieces(q, k, v, mask, positions, chunk)
+                for piece in _pieces(q, k, v, mask, bias, positions, chunk)
             ],
             dim=2,
         )
 
     def _reference(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, positions: Positions, dropout: float
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None,
+        bias: Tensor | None,
+        positions: Positions,
+        dropout: float,
     ) -> Tensor:
-        weights = self.weights(self.score(q, k, positions), mask)
+        scores = self.score(q, k, positions)
+        weights = self.weights(scores if bias is None else scores + bias.to(scores.dtype), mask)
         return functional.dropout(weights, dropout) @ v if dropout else weights @ v
 
     def _chunk(self, q: Tensor, k: Tensor) -> int:
@@ -191,11 +212,17 @@ class Attention(Mixer):
         return self.output(mixed_BHTV.transpose(1, 2).flatten(2))
 
 
+def _hidden(bias: Tensor, mask: Tensor | None) -> Tensor:
+    """A bias that also hides what the mask hides."""
+    return bias if mask is None else bias.masked_fill(~mask, float("-inf"))
+
+
 def _pieces(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, positions: Positions, size: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None, Positions]]:
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, positions: Positions, size: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Positions]]:
     """The same attention for `size` queries at a time."""
     for start in range(0, q.shape[2], size):
         rows = slice(start, start + size)
         seen = mask if mask is None or mask.shape[2] == 1 else mask[:, :, rows]
-        yield q[:, :, rows], k, v, seen, Positions(positions.queries_BQ[:, rows], positions.keys_BK)
+        added = None if bias is None else bias[:, :, rows]
+        yield q[:, :, rows], k, v, seen, added, Positions(positions.queries_BQ[:, rows], positions.keys_BK)

@@ -4,5 +4,7 @@ from paribus.parts.position import Position, PositionSpec
 
 
 class Spec(PositionSpec):
-    def build(self, *, width: int, max_length: int) -> Position:
+    acts_on = "nothing"
+
+    def build(self, *, width: int, max_length: int, heads: int, side: str) -> Position:
         return Position()

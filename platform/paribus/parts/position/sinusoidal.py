@@ -5,29 +5,27 @@ import math
 import torch
 from torch import Tensor
 
-from paribus.parts.position import Position, PositionSpec
+from paribus.parts.position import Coded, CodedSpec, Combine
 
 
-class Spec(PositionSpec):
-    def build(self, *, width: int, max_length: int) -> "Sinusoidal":
-        return Sinusoidal(width, max_length)
+class Spec(CodedSpec):
+    def build(self, *, width: int, max_length: int, heads: int, side: str) -> "Sinusoidal":
+        return Sinusoidal(width, max_length, self.combine)
 
 
-class Sinusoidal(Position):
+class Sinusoidal(Coded):
     table: Tensor
 
-    def __init__(self, width: int, max_length: int) -> None:
-        super().__init__()
+    def __init__(self, width: int, max_length: int, combine: Combine) -> None:
+        super().__init__(width, width, combine)
         self.width = width
         # A cache, not a limit: longer sequences are computed when they come.
         self.register_buffer("table", sinusoids(torch.arange(max_length), width), persistent=False)
 
-    def embed(self, x_BTC: Tensor, positions_BT: Tensor) -> Tensor:
-        if positions_BT.shape[1] <= len(self.table) and int(positions_BT[0, -1]) < len(self.table):
-            codes = self.table[positions_BT]
-        else:
-            codes = sinusoids(positions_BT, self.width)
-        return x_BTC + codes.to(x_BTC.dtype)
+    def codes(self, positions_BT: Tensor, mask_BT: Tensor | None) -> Tensor:
+        if int(positions_BT[0, -1]) < len(self.table):
+            return self.table[positions_BT]
+        return sinusoids(positions_BT, self.width)
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:

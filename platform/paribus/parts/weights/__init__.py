@@ -14,3 +14,10 @@ class Weights(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, scores_BHQK: Tensor, mask_BHQK: Tensor | None) -> Tensor: ...
+
+
+def visible(scores_BHQK: Tensor, mask_BHQK: Tensor | None) -> Tensor:
+    """How many keys each query may see, at least one."""
+    if mask_BHQK is None:
+        return scores_BHQK.new_full((1, 1, 1, 1), float(scores_BHQK.shape[-1]))
+    return mask_BHQK.sum(-1, keepdim=True).clamp(min=1).to(scores_BHQK.dtype)

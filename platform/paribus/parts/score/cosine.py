@@ -1,0 +1,34 @@
+"""Cosine score, tau cos(q, k) with a learned temperature tau, from Graves et al. 2014 (arXiv:1410.5401); without tau it could not leave [-1, 1]."""
+
+import torch
+from pydantic import Field, PositiveFloat
+from torch import Tensor, nn
+from torch.nn import functional
+
+from paribus.parts import Part
+from paribus.parts.score import FusedScore, Positions
+
+
+class Spec(Part):
+    temperature: PositiveFloat = Field(10.0, description="tau at the start; it is learned")
+
+    def build(self, *, head_dim: int) -> "Cosine":
+        return Cosine(head_dim, self.temperature)
+
+
+class Cosine(FusedScore):
+    def __init__(self, head_dim: int, temperature: float) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        # The logarithm is learned, so that tau stays above zero.
+        self.log_temperature = nn.Parameter(torch.tensor(float(temperature)).log())
+
+    def forward(self, q_BHQD: Tensor, k_BHKD: Tensor, positions: Positions) -> Tensor:
+        q, k = self.fused(q_BHQD, k_BHKD)
+        return q @ k.transpose(-2, -1)
+
+    def fused(self, q_BHQD: Tensor, k_BHKD: Tensor) -> tuple[Tensor, Tensor]:
+        return functional.normalize(q_BHQD, dim=-1) * self.log_temperature.exp(), functional.normalize(k_BHKD, dim=-1)
+
+    def flops(self, queries: float, keys: float) -> float:
+        return 2 * queries * keys * self.head_dim
