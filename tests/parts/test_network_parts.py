@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from paribus.parts import Swappable, kinds, spec_class
 from paribus.parts.mixer import Memory, Tokens
-from paribus.parts.mixer.attention import Attention
 from paribus.parts.mixer._recurrent import Recurrent
+from paribus.parts.mixer.attention import Attention
 from paribus.parts.norm.batch import Batch
 from paribus.parts.position import CapacityError, Position
 from paribus.parts.position.sinusoidal import sinusoids

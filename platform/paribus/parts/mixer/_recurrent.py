@@ -4,6 +4,7 @@ Axes: B batch, T time, C channels.
 """
 
 from collections.abc import Iterator
+
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
