@@ -92,7 +92,7 @@ class Surroundings:
     width: int
     place: str  # "self" or "cross" for a mixer, else the name of the field
     side: str  # "encoder" or "decoder"
-    bidirectional: bool = False  # whether a token may see later ones
+    bidirectional: bool = False  # whether a mixer may read from both ends
     accumulate: int = 1
 
 

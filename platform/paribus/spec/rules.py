@@ -53,7 +53,7 @@ def _parts_fit(experiment: Experiment, network: Architecture) -> Iterator[Compla
                     width=network.width,
                     place=place,
                     side=side,
-                    bidirectional=not stack.causal,
+                    bidirectional=side == "encoder",
                     accumulate=experiment.training.accumulate,
                 )
                 at = written_at(experiment.network, side, index, name)
