@@ -11,6 +11,30 @@ TASK = "task: {kind: copy, letters: 4, shortest: 2, longest: 4, training_example
 
 # name: what stands below the task (after a name), and what is said: place, key, message.
 MISTAKES = {
+    "a width without end": (
+        "network: {width: 99999999999999999999999}\n",
+        "3:18  network.width: got 99999999999999999999999, needs a whole number of at most 65536",
+    ),
+    "a depth without end": (
+        "network: {depth: 999999999}\n",
+        "3:18  network.depth: got 999999999, needs a whole number of at most 1000",
+    ),
+    "a number beyond all numbers": (
+        "training: {optimizer: {lr: 1e400}}\n",
+        "3:28  training.optimizer.lr: got .inf, needs a finite number",
+    ),
+    "more arms than anybody trains": (
+        f"vary: [{{grid: {{network.width: {[*range(1, 150)]}, network.depth: {[*range(1, 150)]}}}}}]\n",
+        "3:15  vary[0].grid: makes 22,201 arms, more than the 10,000 that an experiment may have",
+    ),
+    "a rotary position without attention": (
+        "network: {mixer: gru, position: rotary}\n",
+        "3:33  network.position: got 'rotary', which acts in self-attention, but no layer here attends; needs none, sinusoidal or learned",
+    ),
+    "an arm that keeps a rotary position without attention": (
+        "network: {position: rotary}\narms: {recurrent: {network.mixer: gru}}\n",
+        "4:35  arms.recurrent.'network.mixer': does not go with `network.position` of the baseline: got 'rotary', which acts in self-attention, but no layer here attends; needs none, sinusoidal or learned",
+    ),
     "unknown key at the top": ("sedes: 3\n", "3:1  sedes: unknown key; did you mean 'seeds'?"),
     "unknown key in a group": ("training: {stesp: 3}\n", "3:12  training.stesp: unknown key; did you mean 'steps'?"),
     "unknown key in a part": (

@@ -60,7 +60,7 @@ def run(
     summary = execute(plan, opened, engine, listener(quiet), workers=count, fresh=fresh)
     note(_told(summary.trained, summary.reused))
     if summary.interrupted:
-        note(f"interrupted; `paribus run {file}` goes on with what is missing")
+        note("interrupted; the same command goes on with what is missing")
         return 130
     from paribus.cli.report import written
 

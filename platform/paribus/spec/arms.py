@@ -1,6 +1,7 @@
 """Arms: the baseline, the arms written by hand, and those that generators make, each with its settings resolved."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from paribus.spec.training import Training
 from paribus.spec.wording import said
 
 ROOT = Group(Experiment)
+MOST_CELLS = 10_000
 SWAPPABLE = ("network", "training", "decoding")
 
 
@@ -166,7 +168,9 @@ def arms(experiment: Experiment, known: list[Complaint]) -> Found:
                 (origin, Complaint((), f"is the same as {_called(twin)}: no setting that counts differs", at_key=True))
             )
         found.arms.append(Arm(name, changes, "baseline", setting))
-    for start, name, changes, origin in _generated(experiment):
+    too_many = list(_too_many(experiment))
+    found.complaints += too_many
+    for start, name, changes, origin in () if too_many else _generated(experiment):
         if start not in trees:
             complaint = Complaint((), f"`from` names no arm{suggestion(start, trees)}")
             found.complaints.append((Origin(origin.path, {}), complaint))
@@ -265,6 +269,15 @@ def _forbidden(changes: Mapping[str, Any], tree: Tree) -> Iterator[Complaint]:
         else:
             message = f"unknown key{suggestion(path[0], [*SWAPPABLE, 'task.training_examples', 'machine.precision'])}"
         yield Complaint((key,), message, at_key=True)
+
+
+def _too_many(experiment: Experiment) -> Iterator[tuple[Origin, Complaint]]:
+    """Grids that nobody could train."""
+    for index, vary in enumerate(experiment.vary):
+        count = math.prod(len(values) for values in (vary.grid or {}).values())
+        if count > MOST_CELLS:
+            told = f"makes {count:,} arms, more than the {MOST_CELLS:,} that an experiment may have"
+            yield Origin(("vary", index, "grid"), {}), Complaint((), told)
 
 
 def _generated(experiment: Experiment) -> Iterator[tuple[str, str, dict[str, Any], Origin]]:

@@ -51,7 +51,7 @@ class Layer(Strict):
 class Side(Layer):
     """The fields that encoder and decoder may set apart from each other."""
 
-    depth: PositiveInt = Field(2, description="number of layers")
+    depth: PositiveInt = Field(2, le=1000, description="number of layers")
     position: AnyPosition = Field(
         default_factory=default("position", "sinusoidal"), description="how the order of the tokens is told"
     )
@@ -115,7 +115,7 @@ class Network(Side):
     """The network as written: block fields for both sides, and what single sides and layers change of them."""
 
     family: Family = Field("encoder_decoder", description="encoder_decoder, decoder or encoder")
-    width: PositiveInt = Field(64, description="channels of a token")
+    width: PositiveInt = Field(64, le=65_536, description="channels of a token")
     cross: AnyMixer | None = Field(None, description="how the decoder reads the encoder; null: as the decoder's mixer")
     causal: bool = Field(True, description="whether the decoder is kept from seeing later tokens")
     embeddings: Embeddings = Field(Embeddings(), description="of source and target tokens")

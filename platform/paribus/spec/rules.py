@@ -74,16 +74,18 @@ def _position_fits(experiment: Experiment, side: str, stack: Stack) -> Iterator[
     at = ("network", *((side, "position") if "position" in getattr(written, side) else ("position",)))
     mixers = [layer.mixer for layer in stack.layers if layer.mixer.kind == "attention"]
     if not mixers:
-        told = f"got '{kind}', which acts in self-attention, but the {side} has none; needs none, sinusoidal or learned"
+        told = (
+            f"got '{kind}', which acts in self-attention, but no layer here attends; needs none, sinusoidal or learned"
+        )
         yield Complaint(at, told, needs=(("network", "mixer"),))
     heads = {mixer.model_dump()["heads"] for mixer in mixers}
     if kind == "relative" and len(heads) > 1:
-        yield Complaint(at, f"got 'relative', which needs as many heads in all layers of the {side}")
+        yield Complaint(at, "got 'relative', which needs as many heads in all layers of a side")
     for mixer in mixers:
         fields = mixer.model_dump()
         width = fields["head_width"] or written.width // fields["heads"]
         if kind == "rotary" and width % 2:
-            told = f"got 'rotary', which turns pairs of channels, but heads of the {side} are {width} wide"
+            told = f"got 'rotary', which turns pairs of channels, but heads here are {width} wide"
             yield Complaint(at, told, needs=(("network", "mixer", "heads"), ("network", "width")))
             break
 

@@ -21,6 +21,8 @@ T = TypeVar("T")
 SPECIALS = ("<pad>", "<start>", "<end>", "<unknown>", "<separator>")
 PAD, START, END, UNKNOWN, SEPARATOR = range(len(SPECIALS))
 
+MOST_EXAMPLES = 10_000_000  # of a split: they are held in memory
+
 # Spaces up to this size are listed and cut exactly; larger ones are sampled and split by regions of the hash.
 LISTABLE = 200_000
 
@@ -72,9 +74,13 @@ class Dice:
 class TaskSpec(Part):
     """The settings that every task has."""
 
-    training_examples: PositiveInt = Field(20_000, description="examples to learn from")
-    validation_examples: PositiveInt = Field(1_000, description="examples to select checkpoints and settings by")
-    test_examples: PositiveInt = Field(1_000, description="examples that are looked at once, at the end")
+    training_examples: PositiveInt = Field(20_000, le=MOST_EXAMPLES, description="examples to learn from")
+    validation_examples: PositiveInt = Field(
+        1_000, le=MOST_EXAMPLES, description="examples to select checkpoints and settings by"
+    )
+    test_examples: PositiveInt = Field(
+        1_000, le=MOST_EXAMPLES, description="examples that are looked at once, at the end"
+    )
 
     shape: ClassVar[Shape]
     metrics: ClassVar[tuple[str, ...]]  # the first one is the main metric

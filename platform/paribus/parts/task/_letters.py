@@ -17,8 +17,8 @@ class LettersSpec(GeneratedSpec):
     """Sources of random letters, from `shortest` to `longest`; the longer test split goes to twice `longest`."""
 
     letters: PositiveInt = Field(12, le=len(LETTERS), description="how many different letters there are")
-    shortest: PositiveInt = Field(3, description="of the sources, in letters")
-    longest: PositiveInt = Field(10, description="of the sources, in letters")
+    shortest: PositiveInt = Field(3, le=1000, description="of the sources, in letters")
+    longest: PositiveInt = Field(10, le=1000, description="of the sources, in letters")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

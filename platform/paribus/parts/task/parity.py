@@ -11,7 +11,7 @@ from paribus.parts.task._letters import LETTERS, LettersSpec
 
 class Spec(LettersSpec):
     letters: PositiveInt = Field(2, le=len(LETTERS), description="how many different letters there are")
-    longest: PositiveInt = Field(16, description="of the sources, in letters")
+    longest: PositiveInt = Field(16, le=1000, description="of the sources, in letters")
 
     shape: ClassVar[Shape] = "labels"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "loss")
