@@ -168,26 +168,24 @@ class Network(nn.Module, ABC):
         return stack.position.capacity if isinstance(stack, Side) else None
 
 
+def _side(name: str, spec: Architecture, sizes: Sizes) -> Side:
+    """The encoder or the decoder of an architecture; a decoder alone reads the source too, in one vocabulary."""
+    reads_source = name == "encoder" or spec.family == "decoder"
+    return Side(
+        name,
+        spec.stacks()[name],
+        width=spec.width,
+        vocabulary=sizes.source_vocabulary if reads_source else sizes.target_vocabulary,
+        max_length=sizes.longest_source if name == "encoder" else sizes.longest_target,
+        scale=spec.width**0.5 if spec.embeddings.scale == "sqrt_width" else 1.0,
+    )
+
+
 class EncoderDecoder(Network):
-    def __init__(self, spec: Architecture, sizes: Sizes, scale: float) -> None:
+    def __init__(self, spec: Architecture, sizes: Sizes) -> None:
         super().__init__()
-        assert spec.encoder is not None and spec.decoder is not None
-        self.encoder = Side(
-            "encoder",
-            spec.encoder,
-            width=spec.width,
-            vocabulary=sizes.source_vocabulary,
-            max_length=sizes.longest_source,
-            scale=scale,
-        )
-        self.decoder = Side(
-            "decoder",
-            spec.decoder,
-            width=spec.width,
-            vocabulary=sizes.target_vocabulary,
-            max_length=sizes.longest_target,
-            scale=scale,
-        )
+        self.encoder = _side("encoder", spec, sizes)
+        self.decoder = _side("decoder", spec, sizes)
         self.readout = nn.Linear(spec.width, sizes.target_vocabulary)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -211,18 +209,10 @@ class EncoderDecoder(Network):
 class Decoder(Network):
     """One stack that reads source and target as one sequence; for labels it reads out the last token."""
 
-    def __init__(self, spec: Architecture, sizes: Sizes, scale: float) -> None:
+    def __init__(self, spec: Architecture, sizes: Sizes) -> None:
         super().__init__()
-        assert spec.decoder is not None
         self.labels = sizes.labels
-        self.decoder = Side(
-            "decoder",
-            spec.decoder,
-            width=spec.width,
-            vocabulary=sizes.source_vocabulary,
-            max_length=sizes.longest_target,
-            scale=scale,
-        )
+        self.decoder = _side("decoder", spec, sizes)
         self.readout = nn.Linear(spec.width, sizes.target_vocabulary)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -242,17 +232,10 @@ class Decoder(Network):
 class Encoder(Network):
     """One stack that reads the source and pools it into one vector for a label."""
 
-    def __init__(self, spec: Architecture, sizes: Sizes, scale: float) -> None:
+    def __init__(self, spec: Architecture, sizes: Sizes) -> None:
         super().__init__()
-        assert spec.encoder is not None and spec.readout is not None
-        self.encoder = Side(
-            "encoder",
-            spec.encoder,
-            width=spec.width,
-            vocabulary=sizes.source_vocabulary,
-            max_length=sizes.longest_source,
-            scale=scale,
-        )
+        assert spec.readout is not None
+        self.encoder = _side("encoder", spec, sizes)
         self.pool = {"mean": _mean, "first": _first, "last": _last}[spec.readout.pooling]
         self.readout = nn.Linear(spec.width, sizes.target_vocabulary)
 
@@ -288,8 +271,7 @@ FAMILIES: dict[str, type[EncoderDecoder] | type[Decoder] | type[Encoder]] = {
 
 def assemble(spec: Architecture, sizes: Sizes) -> Network:
     """The network of an architecture, with values that nobody has chosen yet."""
-    scale = spec.width**0.5 if spec.embeddings.scale == "sqrt_width" else 1.0
-    return FAMILIES[spec.family](spec, sizes, scale)
+    return FAMILIES[spec.family](spec, sizes)
 
 
 def build(spec: Architecture, sizes: Sizes, seed: int) -> Network:
