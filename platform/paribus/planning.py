@@ -201,7 +201,8 @@ def source_of(kind: str) -> str:
             continue
         text = file.read_text(encoding="utf-8")
         found[module] = hashlib.sha256(text.encode()).hexdigest()
-        waiting += [name for name in _imports(text, module) if name.split(".")[0] == kind.split(".")[0]]
+        package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+        waiting += [name for name in _imports(text, package) if name.split(".")[0] == kind.split(".")[0]]
     return _hash(found)
 
 
@@ -213,8 +214,9 @@ def _file_of(module: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
-def _imports(text: str, module: str) -> Iterator[str]:
-    package = module.split(".")[:-1]
+def _imports(text: str, inside: str) -> Iterator[str]:
+    """The modules that a source names, relative ones from the package that it stands in."""
+    package = inside.split(".") if inside else []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)

@@ -148,9 +148,9 @@ def test_gc_removes_a_run_and_says_first_what_else_it_would_delete(lab: Path) ->
     assert not (lab / ".paribus" / "runs" / run).exists()
     assert "1 runs trained, 5 taken from the store" in call(lab, "run", "copy-smoke.yaml", "--quiet").stderr
     assert json.loads(call(lab, "show", run, "--json").stdout)["record"]["scores"] == before
-    leftover = lab / ".paribus" / "runs" / "0123.partial-9"
+    leftover = lab / ".paribus" / "runs" / "0123.partial-999999999"
     leftover.mkdir()
-    assert "would remove 0123.partial-9" in call(lab, "gc").stdout
+    assert "would remove 0123.partial-999999999" in call(lab, "gc").stdout
     assert leftover.exists()
     call(lab, "gc", "--delete")
     assert not leftover.exists()

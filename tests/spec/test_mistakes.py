@@ -11,6 +11,13 @@ TASK = "task: {kind: copy, letters: 4, shortest: 2, longest: 4, training_example
 
 # name: what stands below the task (after a name), and what is said: place, key, message.
 MISTAKES = {
+    "two generated arms of one name": (
+        (
+            "arms: {bare: {network.position: none}}\n"
+            "vary: [{one_at_a_time: {network.depth: [1]}}, {one_at_a_time: {network.depth: [1]}, from: bare}]\n"
+        ),
+        "4:63  vary[1].one_at_a_time: makes a second, different arm called 'depth=1'; write one of them under `arms` with a name of its own",
+    ),
     "a width without end": (
         "network: {width: 99999999999999999999999}\n",
         "3:18  network.width: got 99999999999999999999999, needs a whole number of at most 65536",

@@ -164,3 +164,20 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
     with pytest.raises(StoreError) as caught:
         locate("postgresql://me:secret@host/db")
     assert "secret" not in str(caught.value)
+
+
+def test_an_attempt_that_broke_off_does_not_take_the_place_of_a_result(store: Store, planned: Plan) -> None:
+    run = planned.runs[0].id
+    store.database.add(record(run, 0.5))
+    store.database.add_attempt(run, "interrupted", "stopped")
+    outcome = store.database.outcomes([run])[run]
+    assert (outcome.status, outcome.attempts) == ("ok", 2)
+    assert store.database.main_scores([store.find("small/baseline/1")])[run]["value"] == 0.5
+
+
+def test_the_folder_of_a_run_at_work_is_no_leftover(store: Store) -> None:
+    import os
+
+    for number in (os.getpid(), 999_999_999):
+        (store.runs / f"ab.partial-{number}").mkdir(parents=True)
+    assert [folder.name for folder in store.leftovers()] == ["ab.partial-999999999"]

@@ -34,7 +34,7 @@ def gc(
         opened.remove(member.run)
         plain(f"removed {member.run} ({member.name}); `paribus run` trains it again")
         return 0
-    needed = {member.run for member in opened.database.members()}
+    needed = opened.database.needed()
     useless = [*opened.leftovers(), *(opened.run_folder(run) for run in sorted(opened.database.known() - needed))]
     for folder in useless:
         plain(f"{'removed' if delete else 'would remove'} {folder.name}  {count(_size(folder))}B")

@@ -28,7 +28,7 @@ def _effect(value: object) -> Any:
 
 
 def _positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e300
 
 
 MetricChoice = Annotated[
@@ -62,7 +62,7 @@ class Analysis(Strict):
         None, description="in the metric's unit; without it nothing can be called equivalent"
     )
     secondary: list[str] = Field([], description="more metrics, marked exploratory")
-    alpha: float = Field(0.05, gt=0, lt=0.5, description="risk of one false claim among all arms")
+    alpha: float = Field(0.05, ge=1e-9, lt=0.5, description="risk of one false claim among all arms")
     correction: Literal["holm", "bh", "none"] = Field("holm", description="for the number of arms")
     comparisons: Annotated[Literal["baseline", "all"], NotBuilt(("baseline",))] = Field(
         "baseline", description="what is compared with what"

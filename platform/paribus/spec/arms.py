@@ -179,10 +179,16 @@ def arms(experiment: Experiment, known: list[Complaint]) -> Found:
             found.complaints.append((origin, Complaint((), f"makes an arm called '{name}', a name that is taken")))
             continue
         setting = _arm(experiment, trees, start, name, changes, origin, found, known)
-        if setting is None or by_setting.setdefault(_fingerprint(setting), name) != name:
+        if setting is None or _fingerprint(setting) in by_setting:
             continue
-        if name not in [arm.name for arm in found.arms]:
-            found.arms.append(Arm(name, changes, start, setting, written=False))
+        if name in [arm.name for arm in found.arms]:
+            told = (
+                f"makes a second, different arm called '{name}'; write one of them under `arms` with a name of its own"
+            )
+            found.complaints.append((origin, Complaint((), told)))
+            continue
+        by_setting[_fingerprint(setting)] = name
+        found.arms.append(Arm(name, changes, start, setting, written=False))
     return found
 
 

@@ -63,8 +63,8 @@ class EarlyStop(Strict):
 class Training(Strict):
     """The recipe; the same for every arm unless the arm says otherwise."""
 
-    steps: PositiveInt | None = Field(1000, description="budget in optimizer steps")
-    tokens: PositiveInt | None = Field(None, description="budget in real source and target tokens")
+    steps: PositiveInt | None = Field(1000, le=10**12, description="budget in optimizer steps")
+    tokens: PositiveInt | None = Field(None, le=10**18, description="budget in real source and target tokens")
     flops: PositiveFloat | None = Field(None, description="budget in FLOPs of the forward passes")
     batch: Batch = Field(Batch(examples=64), description="size of a micro-batch")
     accumulate: PositiveInt = Field(1, description="micro-batches in a step")

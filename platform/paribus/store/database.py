@@ -189,7 +189,10 @@ class Database:
         packed = None if record is None else _pack(records.tree(record))
         row = {"run": run, "status": status, "reason": reason, "finished_at": _now(), "record": packed}
         with self._writing() as connection:
+            before = connection.execute(sql.select(RunRow.status).where(RunRow.id == run)).scalar()
             key = connection.execute(sql.insert(AttemptRow).values(row).returning(AttemptRow.id)).scalar_one()
+            if before in records.RESULTS and status not in records.RESULTS:
+                return  # what broke off does not take the place of a result
             connection.execute(sql.delete(ScoreRow).where(ScoreRow.run == run))
             updated = connection.execute(sql.update(RunRow).where(RunRow.id == run).values(status=status, attempt=key))
             if not updated.rowcount:
@@ -230,6 +233,11 @@ class Database:
         query = sql.select(AttemptRow.finished_at, AttemptRow.status, AttemptRow.reason).where(AttemptRow.run == run)
         with self._reading() as connection:
             return [(row[0], row[1], row[2]) for row in connection.execute(query.order_by(AttemptRow.id))]
+
+    def needed(self) -> set[str]:
+        """The runs of all experiments, older plans of them too."""
+        with self._reading() as connection:
+            return set(connection.execute(sql.select(MemberRow.run).distinct()).scalars())
 
     def known(self) -> set[str]:
         with self._reading() as connection:

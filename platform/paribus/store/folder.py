@@ -52,7 +52,8 @@ class Store:
     def leftovers(self) -> Iterator[Path]:
         """Folders of attempts that never finished."""
         if self.runs.is_dir():
-            yield from (folder for folder in sorted(self.runs.iterdir()) if ".partial" in folder.name)
+            partial = (folder for folder in sorted(self.runs.iterdir()) if ".partial" in folder.name)
+            yield from (folder for folder in partial if not _at_work(folder))
 
     def find(self, name: str) -> Member:
         """The run that a user means by the start of an id or by experiment/arm/seed."""
@@ -68,6 +69,12 @@ class Store:
                 f"no run is called '{name}' (the start of an id, or experiment/arm/seed); `paribus runs` lists them"
             )
         raise StoreError(f"'{name}' could be {len(runs)} runs: {', '.join(sorted(runs)[:5])}; give more of the id")
+
+
+def _at_work(folder: Path) -> bool:
+    """Whether the process that a folder's name ends with is still there."""
+    number = folder.name.rpartition("-")[2]
+    return number.isdigit() and Path(f"/proc/{number}").exists()
 
 
 def locate(given: str | None = None) -> Path:

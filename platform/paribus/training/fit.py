@@ -244,7 +244,7 @@ class Watch(Callback):
         metrics = list(dict.fromkeys([*cheap, training.monitor]))
         scores = {score.metric: score for score in self._evaluator.scores("validation", split, metrics, rows)}
         watched = scores[training.monitor].value
-        if scores["loss"].value is None:
+        if scores["loss"].value is None and scores["loss"].reason != "capacity":
             raise Diverged(self.step)
         self._keep(watched)
         recent = self._train_losses

@@ -11,7 +11,7 @@ from paribus.parts import Part
 
 
 def _share_or_count(value: object) -> float | int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**18:
         return value
     if isinstance(value, float) and 0 <= value < 1:
         return value
