@@ -228,3 +228,26 @@ def _alive(process: int) -> bool:
         return (Path(f"/proc/{process}") / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_pool_takes_more_jobs_while_it_runs_and_gives_up_the_one_it_is_asked_to(write: Write, store: Store) -> None:
+    long = ["training.steps=100000", "training.evaluate.every=10"]
+    endless, short = plan(load(write(), long)), plan(load(write()))
+    jobs = [endless.job(endless.runs[0]), short.job(short.runs[0])]
+    pool = Pool(store.runs, workers=1, threads=1, retries=0)
+    ended: dict[str, str] = {}
+    seen: list[float | None] = []
+    for event in pool.run(jobs[:1], "train"):
+        if isinstance(event, Finished):
+            ended[event.job.id] = event.status
+            assert event.record is not None
+            if event.job == jobs[0]:
+                assert event.record.steps < 100_000
+                assert event.record.curves["validation_loss"][: len(seen)] == seen
+        elif event.news["curves"] and event.job == jobs[0] and not seen:
+            seen = event.news["curves"]["validation_loss"]
+            pool.add(jobs[1:])
+            pool.give_up(jobs[0].id)
+    assert ended == {jobs[0].id: "pruned", jobs[1].id: "ok"}
+    assert seen
+    assert children() == set()

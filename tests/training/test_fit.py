@@ -27,7 +27,7 @@ def _one_thread() -> None:
 def trained(write: Write, tmp_path: Path) -> Trained:
     """The record of an arm of the small experiment with changes."""
 
-    def run(*sets: str, arm: str = "baseline", more: str = "", stop: Callable[[], bool] = lambda: False) -> Record:
+    def run(*sets: str, arm: str = "baseline", more: str = "", stop: Callable[[], str] = lambda: "") -> Record:
         return train(job(write(more), sets, arm), tmp_path, lambda news: None, stop)
 
     return run
@@ -184,13 +184,13 @@ def test_half_precision_trains(trained: Trained) -> None:
 
 def test_a_run_that_is_asked_to_stop_says_how_far_it_came(trained: Trained) -> None:
     calls = iter([False, False, True])
-    record = trained(stop=lambda: next(calls))
+    record = trained(stop=lambda: "interrupted" if next(calls) else "")
     assert (record.status, record.steps, record.reason) == ("interrupted", 3, "stopped at step 3 of 6")
 
 
 def test_a_run_out_of_time_is_a_timeout_and_never_silently_shorter(write: Write, tmp_path: Path) -> None:
     slow = job(write(), ("machine.time_limit=1s", "training.steps=100000", "training.evaluate.every=1000"))
-    record = train(slow, tmp_path, lambda news: None, lambda: False)
+    record = train(slow, tmp_path, lambda news: None, lambda: "")
     assert record.status == "timeout"
     assert "the time limit of 1s was over at step" in record.reason
 

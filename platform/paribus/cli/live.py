@@ -21,6 +21,7 @@ SIGNS = {
     "crashed": "[red]![/]",
     "timeout": "[red]⧖[/]",
     "interrupted": "[yellow]‖[/]",
+    "pruned": "[dim]✂[/]",
 }
 PLAIN_EVERY = 15.0  # seconds between lines about a run that goes on
 

@@ -31,7 +31,7 @@ class Moved:
 
     job: Job
     worker: int
-    news: dict[str, Any]  # step, steps, loss, speed, seconds, note
+    news: dict[str, Any]  # step, steps, loss, speed, seconds, note, curves
 
 
 Event = Finished | Moved
@@ -41,6 +41,10 @@ class Engine(Protocol):
     """Something that does jobs: the pool of this machine, or a cluster."""
 
     def run(self, jobs: Sequence[Job], work: str) -> Iterator[Event]: ...
+
+    def add(self, jobs: Sequence[Job]) -> None: ...
+
+    def give_up(self, job: str) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -63,6 +67,7 @@ class Summary:
     reused: int = 0
     broken: dict[str, str] = field(default_factory=dict)  # run -> status and reason
     diverged: list[str] = field(default_factory=list)
+    pruned: list[str] = field(default_factory=list)
     interrupted: bool = False
 
 
@@ -96,7 +101,7 @@ def execute(
         with gently(engine.stop) as asked:
             for event in engine.run([plan.job(run) for run in waiting], "train"):
                 if isinstance(event, Finished):
-                    _store(event, store, summary)
+                    keep(event, store, summary)
                 listener.hear(event)
         summary.interrupted = summary.interrupted or asked.is_set()
     finally:
@@ -127,7 +132,8 @@ def gently(stop: Callable[[], None]) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _store(event: Finished, store: Store, summary: Summary) -> None:
+def keep(event: Finished, store: Store, summary: Summary) -> None:
+    """Store an attempt, and count it."""
     if event.record is not None:
         store.database.add(event.record)
     else:
@@ -139,6 +145,8 @@ def _store(event: Finished, store: Store, summary: Summary) -> None:
     elif event.status == "diverged":
         summary.trained += 1
         summary.diverged.append(event.job.id)
+    elif event.status == "pruned":
+        summary.pruned.append(event.job.id)
     elif event.status == "interrupted":
         summary.interrupted = True
     else:

@@ -40,25 +40,44 @@ class Pool:
         self._retries = retries
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
+        self._waiting: collections.deque[tuple[Job, int]] = collections.deque()
         self._deadline: float | None = None  # set once the pool is to stop
 
     def stop(self) -> None:
         """Hand out nothing more, and ask the runs at work to end with their step."""
         self._deadline = time.monotonic() + GRACE
 
+    def add(self, jobs: Sequence[Job]) -> None:
+        """More jobs for the run that goes on, after those that wait."""
+        self._waiting.extend((job, 0) for job in jobs)
+
+    def give_up(self, job: str) -> None:
+        """Ask one job to end with its step; a stop that comes too late is forgotten."""
+        for worker in self._workers:
+            if worker.job is not None and worker.job.id == job:
+                worker.connection.send({"give_up": job})
+
     def run(self, jobs: Sequence[Job], work: str) -> Iterator[Event]:
-        """Do all jobs, in order as workers come free."""
-        waiting = collections.deque((job, 0) for job in jobs)
+        """Do all jobs, in order as workers come free, and those that are added before the last one is done."""
+        waiting = self._waiting = collections.deque((job, 0) for job in jobs)
         self._runs.mkdir(parents=True, exist_ok=True)
-        self._workers = [self._start(number) for number in range(min(self._size, len(waiting)))]
         try:
             while self._deadline is None and (waiting or any(worker.job for worker in self._workers)):
+                self._staff(len(waiting))
                 self._hand_out(waiting, work)
                 yield from self._news(waiting)
             if self._deadline is not None:
                 yield from self._break_off(self._deadline)
         finally:
             self._end()
+
+    def _staff(self, waiting: int) -> None:
+        """As many workers as there is work for."""
+        wanted = waiting + sum(worker.job is not None for worker in self._workers)
+        taken = {worker.number for worker in self._workers}
+        free = (number for number in range(self._size) if number not in taken)
+        for number in list(free)[: max(0, wanted - len(self._workers))]:
+            self._workers.append(self._start(number))
 
     def _start(self, number: int) -> _Worker:
         here, there = self._context.Pipe()

@@ -25,17 +25,43 @@ def main(connection: Connection, runs: str, threads: int, paths: list[str]) -> N
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the driver decides what it means
     sys.path.extend(path for path in paths if path not in sys.path)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    stop = threading.Event()
+    stop = Stop()
     threading.Thread(target=_listen, args=(connection, inbox, stop), daemon=True).start()
     _prepare(threads)
     connection.send({"type": "ready"})
     while (message := inbox.get()) is not None:
         work, job = message["work"], Job(**message["job"])
+        stop.begin(job.id)
         folder = Path(runs) / f"{job.id}.partial-{os.getpid()}"
         connection.send(_do(work, job, folder, connection, stop))
 
 
-def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]", stop: threading.Event) -> None:
+class Stop:
+    """What was asked of the job at work: nothing, to break off with all others, or to give up alone."""
+
+    def __init__(self) -> None:
+        self._all = False
+        self._given_up: set[str] = set()
+        self._job = ""
+
+    def begin(self, job: str) -> None:
+        self._job = job
+
+    def ask(self, job: str | None) -> None:
+        """Stop one job, or all."""
+        if job is None:
+            self._all = True
+        else:
+            self._given_up.add(job)
+
+    def __call__(self) -> str:
+        """The status to end with; empty while the job may go on."""
+        if self._all:
+            return "interrupted"
+        return "pruned" if self._job in self._given_up else ""
+
+
+def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]", stop: Stop) -> None:
     """Messages to the inbox, stop requests at once; without a driver there is nothing to live for."""
     while True:
         try:
@@ -43,7 +69,9 @@ def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]", stop: threa
         except (EOFError, OSError):
             os._exit(1)
         if message == "stop":
-            stop.set()
+            stop.ask(None)
+        elif isinstance(message, dict) and "give_up" in message:
+            stop.ask(message["give_up"])
         else:
             inbox.put(message)
 
@@ -61,7 +89,7 @@ def _prepare(threads: int) -> None:
     import paribus.training.fit  # noqa: F401
 
 
-def _do(work: str, job: Job, folder: Path, connection: Connection, stop: threading.Event) -> dict[str, Any]:
+def _do(work: str, job: Job, folder: Path, connection: Connection, stop: Stop) -> dict[str, Any]:
     """One job, whatever happens in it: the answer says how it ended."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -79,17 +107,17 @@ def _do(work: str, job: Job, folder: Path, connection: Connection, stop: threadi
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _train(job: Job, folder: Path, tell: Callable[[dict[str, Any]], None], stop: threading.Event) -> dict[str, Any]:
+def _train(job: Job, folder: Path, tell: Callable[[dict[str, Any]], None], stop: Stop) -> dict[str, Any]:
     from paribus.training.fit import train
 
-    record = train(job, folder, tell, stop.is_set)
+    record = train(job, folder, tell, stop)
     if record.status in records.RESULTS:
         records.write(record, folder)
         _settle(folder, folder.parent / job.id)
     return {"type": "done", "status": record.status, "reason": record.reason, "record": records.tree(record)}
 
 
-def _overfit(job: Job, folder: Path, tell: Callable[[dict[str, Any]], None], stop: threading.Event) -> dict[str, Any]:
+def _overfit(job: Job, folder: Path, tell: Callable[[dict[str, Any]], None], stop: Stop) -> dict[str, Any]:
     from paribus.training.smoke import overfit
 
     found = overfit(job, tell)

@@ -40,6 +40,7 @@ EVERY = 20  # steps between looks at the losses, so that a GPU is not waited for
 REPORT = 0.25  # seconds between progress messages
 
 Progress = Callable[[dict[str, Any]], None]
+Asked = Callable[[], str]  # the status to end with, empty while the run may go on
 
 
 class Stopped(Exception):
@@ -92,7 +93,7 @@ def device_of(machine: Machine) -> torch.device:
     return torch.device(wanted)
 
 
-def train(run: Job, folder: Path, progress: Progress, should_stop: Callable[[], bool]) -> Record:
+def train(run: Job, folder: Path, progress: Progress, asked: Asked) -> Record:
     """The record of one run; whatever ends it early is told by the record's status."""
     started = datetime.now(UTC)
     settings = Settings.of(run)
@@ -100,7 +101,7 @@ def train(run: Job, folder: Path, progress: Progress, should_stop: Callable[[], 
     network = build(settings.network, settings.data.sizes(), settings.seed)
     initial = fingerprints(network)
     costs = cost(settings.network, settings.data.sizes(), settings.data.lengths())
-    watch = Watch(settings, network, costs.flops_per_token, device, progress, should_stop)
+    watch = Watch(settings, network, costs.flops_per_token, device, progress, asked)
     status, reason, fail_step = "ok", "", None
     scores: list[Score] = []
     _reset_peak(device)
@@ -145,7 +146,7 @@ class Watch(Callback):
     flops_per_token: float
     device: torch.device
     progress: Progress
-    should_stop: Callable[[], bool]
+    asked: Asked
 
     step: int = 0
     tokens: int = 0
@@ -228,8 +229,8 @@ class Watch(Callback):
             self._tell()
         if due:
             trainer.should_stop = self._evaluate() or trainer.should_stop
-        if self.should_stop():
-            raise Stopped("interrupted", f"stopped at step {self.step} of {self._steps}")
+        if status := self.asked():
+            raise Stopped(status, f"stopped at step {self.step} of {self._steps}")
         if time.perf_counter() - self._began > self._limit:
             limit = self.settings.machine.time_limit
             raise Stopped("timeout", f"the time limit of {limit} was over at step {self.step} of {self._steps}")
@@ -260,7 +261,7 @@ class Watch(Callback):
         self._train_losses = []
         self.order.append((self.step * training.accumulate, self._hash.hexdigest()[:16]))
         self.evaluating += time.perf_counter() - began
-        self._tell(f"validation {training.monitor} {watched:.4g}" if watched is not None else "")
+        self._tell(f"validation {training.monitor} {watched:.4g}" if watched is not None else "", evaluated=True)
         return training.early_stop is not None and self._without_better >= training.early_stop.patience
 
     def _keep(self, watched: float | None) -> None:
@@ -289,9 +290,9 @@ class Watch(Callback):
                 scores += self._evaluator.scores(name, split, self.settings.task.metrics)
         return scores
 
-    def _tell(self, note: str = "") -> None:
+    def _tell(self, note: str = "", *, evaluated: bool = False) -> None:
         now = time.perf_counter()
-        if note or now - self._told >= REPORT:
+        if note or evaluated or now - self._told >= REPORT:
             self._told = now
             spent = now - self._began - self.evaluating
             self.progress(
@@ -302,6 +303,8 @@ class Watch(Callback):
                     "speed": self.tokens / spent if spent else None,
                     "seconds": now - self._began,
                     "note": note,
+                    # All of them each time, so that a driver which missed some still hears of them.
+                    "curves": self.curves() if evaluated else None,
                 }
             )
 
