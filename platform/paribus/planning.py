@@ -228,9 +228,10 @@ def _imports(text: str, inside: str) -> Iterator[str]:
 
 
 def _row(arm: Arm, baseline: Arm) -> Row:
-    leaks = {path: ", ".join(sorted(part.leaks)) for path, part in arm.setting.network.parts() if part.leaks}
+    parts = arm.setting.network.parts()
+    leaks = {path: ", ".join(sorted(part.leaking())) for path, part in parts if part.leaking()}
     decoder = arm.setting.network.decoder
-    if decoder is not None and not decoder.causal:
+    if decoder is not None and decoder.leaking():
         leaks["decoder"] = "future"
     return Row(arm.name, dict(arm.changes), arm.start, differences(baseline.setting.tree(), arm.setting.tree()), leaks)
 

@@ -4,6 +4,7 @@ The file name is the kind. A kind with a dot (`mylab.scores.tilted`) is an impor
 """
 
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ from paribus.errors import PartError, shown, suggestion
 FAMILIES: dict[str, str] = {
     "score": "how well a query fits a key",
     "weights": "how scores become weights",
+    "window": "how far a query sees",
     "position": "how the order of the tokens is told",
     "norm": "how activations are normalised",
     "mixer": "how tokens exchange information",
@@ -108,6 +110,7 @@ class Misfit:
 class Part(Strict):
     """The settings of one swappable piece; `build` turns them into the thing itself."""
 
+    # What the kind may let through that it should not ("future"), and what of its input it does not use.
     leaks: ClassVar[frozenset[str]] = frozenset()
     ignores: ClassVar[frozenset[str]] = frozenset()
 
@@ -126,8 +129,17 @@ class Part(Strict):
         """Every reason why this part cannot act where it stands."""
         return iter(())
 
+    def leaking(self) -> frozenset[str]:
+        """What leaks with these settings."""
+        return self.leaks
+
     def build(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"{self.kind} has nothing to build")
+
+    def make(self, **known: Any) -> Any:
+        """What `build` gives: it asks by name for what it needs of all that is known of its place."""
+        wanted = inspect.signature(self.build).parameters
+        return self.build(**{name: value for name, value in known.items() if name in wanted})
 
 
 def kind_of(spec: type[Part]) -> str:
@@ -219,6 +231,7 @@ class Swappable:
 
 AnyScore = Annotated[Part, Swappable("score", "scaled_dot")]
 AnyWeights = Annotated[Part, Swappable("weights", "softmax")]
+AnyWindow = Annotated[Part, Swappable("window", "fixed")]
 AnyPosition = Annotated[Part, Swappable("position", "sinusoidal")]
 AnyNorm = Annotated[Part, Swappable("norm", "layer")]
 AnyMixer = Annotated[Part, Swappable("mixer", "attention")]

@@ -8,5 +8,7 @@ from torch import Tensor, nn
 class Norm(nn.Module, ABC):
     """Padding never moves the value of a real token."""
 
+    capacity: int | None = None  # how many places there are, or no limit
+
     @abstractmethod
     def forward(self, x_BTC: Tensor, mask_BT: Tensor | None, positions_BT: Tensor) -> Tensor: ...
