@@ -39,6 +39,20 @@ SETTINGS: list[dict[str, Any]] = [
     {"mixer": {"kind": "attention", "score": "concat", "weights": "relu"}},
     {"mixer": {"kind": "attention", "score": "uniform"}, "position": "relative"},
     {"mixer": {"kind": "attention", "score": "offset"}},
+    {"mixer": {"kind": "attention", "score": "location"}},
+    {"mixer": {"kind": "attention", "score": "random"}},
+    {"mixer": {"kind": "attention", "heads": 2, "key_heads": 1}, "position": "rotary"},
+    {"mixer": {"kind": "attention", "key_heads": 2, "value_width": 5, "score": "additive"}},
+    {"mixer": {"kind": "attention", "projections": "shared_qk", "value_width": 2}},
+    {"mixer": {"kind": "attention", "projections": "none", "heads": 1}},
+    {"mixer": {"kind": "attention", "projections": "none", "score": "general"}, "position": "alibi"},
+    {"mixer": {"kind": "attention", "window": {"kind": "fixed", "size": 2}}},
+    {"mixer": {"kind": "attention", "window": {"kind": "fixed", "size": 1}, "score": "mlp"}, "position": "relative"},
+    {"mixer": {"kind": "attention", "window": {"kind": "predictive", "size": 3}}},
+    {"cross": {"kind": "attention", "window": {"kind": "predictive", "size": 3}}},
+    {"cross": {"kind": "attention", "window": {"kind": "fixed", "size": 6}}},
+    {"norm": {"kind": "batch", "scope": "features_and_positions"}},
+    {"embeddings": {"tied": True}},
     {"mixer": "rnn"},
     {"mixer": "lstm", "cross": "summary"},
     {"mixer": {"kind": "conv", "kernel": 3, "dilation": 2}},
@@ -66,7 +80,7 @@ def test_equal_roles_start_equal_whatever_else_an_arm_swaps() -> None:
     for settings in SETTINGS[1:]:
         arm = fingerprints(build(architecture(**settings), SIZES, seed=1))
         same_shape = {path for path in base.keys() & arm.keys() if base[path].split(":")[0] == arm[path].split(":")[0]}
-        assert "readout.weight" in same_shape
+        assert "readout.bias" in same_shape
         assert all(base[path] == arm[path] for path in same_shape if "project" not in path)
     assert all(
         base[p] != v
@@ -83,6 +97,31 @@ def test_query_key_and_value_start_equal_for_all_head_counts_and_across_fusing()
     assert narrow.get_parameter("encoder.0.mixer.project.weight").shape == (9, 12)
 
 
+def test_tied_and_shared_embeddings_are_one_matrix_that_starts_as_an_embedding() -> None:
+    sizes = Sizes(11, 11, 12, 12)
+    apart = build(architecture(), sizes, seed=1)
+    tied = build(architecture(embeddings={"tied": True}), sizes, seed=1)
+    both = build(architecture(embeddings={"tied": True, "shared_vocabulary": True}), sizes, seed=1)
+    assert tied.get_parameter("readout.weight") is tied.get_parameter("decoder.tokens.weight")
+    assert torch.equal(tied.get_parameter("readout.weight"), apart.get_parameter("decoder.tokens.weight"))
+    assert both.get_parameter("readout.weight") is both.get_parameter("encoder.tokens.weight")
+    assert torch.equal(both.get_parameter("readout.weight"), apart.get_parameter("encoder.tokens.weight"))
+    counts = [sum(p.numel() for p in network.parameters()) for network in (apart, tied, both)]
+    assert [counts[0] - counts[1], counts[1] - counts[2]] == [11 * 12, 11 * 12]
+
+
+def test_a_network_says_the_longest_sequence_that_each_side_has_places_for() -> None:
+    located = {"kind": "attention", "score": {"kind": "location", "max_length": 7}}
+    cross = build(architecture(cross=located), SIZES, seed=1)
+    assert (cross.capacity("encoder"), cross.capacity("decoder")) == (7, None)
+    own = build(architecture(decoder={"mixer": located}, cross="none"), SIZES, seed=1)
+    assert (own.capacity("encoder"), own.capacity("decoder")) == (None, 7)
+    table = {"kind": "attention", "score": "random"}
+    assert build(architecture(cross=table), Sizes(11, 9, 8, 6), seed=1).capacity("decoder") == 6
+    norm = {"kind": "batch", "scope": "features_and_positions"}
+    assert build(architecture(norm=norm), Sizes(11, 9, 8, 6), seed=1).capacity("encoder") == 8
+
+
 def test_building_draws_nothing_from_the_default_generator() -> None:
     torch.manual_seed(5)
     wanted = torch.rand(1)
@@ -96,7 +135,8 @@ def test_building_draws_nothing_from_the_default_generator() -> None:
 def test_step_by_step_equals_all_at_once(family: str, settings: dict[str, Any]) -> None:
     if family == "decoder":
         settings = {key: value for key, value in settings.items() if key != "encoder"}
-    network = build(architecture(family=family, **settings), SIZES, seed=1).double().eval()
+    sizes = SIZES if family == "encoder_decoder" else Sizes(11, 11, 12, 12)
+    network = build(architecture(family=family, **settings), sizes, seed=1).double().eval()
     read = batch([4, 6], [5, 5])
     whole = network(read)
     state = network.begin(read)
@@ -125,7 +165,7 @@ def test_no_logit_depends_on_a_later_token_unless_a_part_declares_it(settings: d
     assert read.inputs_BT is not None
     read.inputs_BT[:, 3] = 5 + (read.inputs_BT[:, 3] - 4) % 4
     after = network(read)
-    leaks = training and any("future" in part.leaks for _, part in spec.parts())
+    leaks = training and any("future" in part.leaking() for _, part in spec.parts())
     assert bool((before[:, :3] - after[:, :3]).abs().max() > 1e-9) == leaks
     if settings.get("residual", True):  # without, attention makes all tokens alike, and what is read hardly counts
         assert (before[:, 3:] - after[:, 3:]).abs().max() > 1e-9

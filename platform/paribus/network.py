@@ -43,20 +43,21 @@ class Batch:
 class Layer(nn.Module):
     """Mixer, cross-attention and feed-forward, each with norm, dropout and residual in the order of the placement."""
 
-    def __init__(self, spec: ResolvedLayer, *, width: int, causal: bool, max_length: int) -> None:
+    def __init__(
+        self, spec: ResolvedLayer, *, width: int, causal: bool, max_length: int, memory_length: int | None
+    ) -> None:
         super().__init__()
-        self.mixer: Mixer | None = spec.mixer.build(width=width, causal=causal, max_length=max_length)
+        known = {"width": width, "max_length": max_length}
+        self.mixer: Mixer | None = spec.mixer.make(**known, causal=causal)
         self.cross: Mixer | None = (
-            None if spec.cross is None else spec.cross.build(width=width, causal=False, max_length=max_length)
+            None if spec.cross is None else spec.cross.make(**known, causal=False, memory_length=memory_length)
         )
-        self.feedforward: Feedforward | None = spec.feedforward.build(width=width)
+        self.feedforward: Feedforward | None = spec.feedforward.make(**known)
         self.dropout = nn.Dropout(spec.dropout) if spec.dropout else nn.Identity()
         self.residual = spec.residual
         sublayers = [name for name in ("mixer", "cross", "feedforward") if getattr(self, name) is not None]
         after = ("", "_after") if spec.norm_placement == "sandwich" else ("",)
-        self.norms = nn.ModuleDict(
-            {f"{name}{end}": spec.norm.build(width=width, max_length=max_length) for name in sublayers for end in after}
-        )
+        self.norms = nn.ModuleDict({f"{name}{end}": spec.norm.make(**known) for name in sublayers for end in after})
         self._wrap = {"post": self._post, "pre": self._pre, "sandwich": self._sandwich}[spec.norm_placement]
 
     def forward(self, x_BTC: Tensor, tokens: Tokens, memory: Memory | None, position: Position) -> Tensor:
@@ -100,23 +101,47 @@ class Layer(nn.Module):
 class Side(nn.Module):
     """Encoder or decoder: embeddings with positions, then the layers, named by their numbers."""
 
-    def __init__(self, name: str, spec: Stack, *, width: int, vocabulary: int, max_length: int, scale: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: Stack,
+        *,
+        width: int,
+        tokens: nn.Embedding,
+        max_length: int,
+        memory_length: int | None,
+        scale: float,
+    ) -> None:
         super().__init__()
         self.scale = scale
-        self.tokens = nn.Embedding(vocabulary, width)
+        self.tokens = tokens
         heads = max((getattr(layer.mixer, "heads", 1) for layer in spec.layers), default=1)
-        self.position: Position = spec.position.build(width=width, max_length=max_length, heads=heads, side=name)
+        self.position: Position = spec.position.make(width=width, max_length=max_length, heads=heads, side=name)
         self.dropout = nn.Dropout(spec.dropout) if spec.dropout else nn.Identity()
         self.depth = len(spec.layers)
         for index, layer in enumerate(spec.layers):
-            self.add_module(str(index), Layer(layer, width=width, causal=spec.causal, max_length=max_length))
+            built = Layer(layer, width=width, causal=spec.causal, max_length=max_length, memory_length=memory_length)
+            self.add_module(str(index), built)
         self.final_norm: Norm | None = (
-            None if spec.final_norm is None else spec.final_norm.build(width=width, max_length=max_length)
+            None if spec.final_norm is None else spec.final_norm.make(width=width, max_length=max_length)
         )
 
     @property
     def layers(self) -> list[Layer]:
         return [self.get_submodule(str(index)) for index in range(self.depth)]  # type: ignore[misc]
+
+    def capacity(self) -> int | None:
+        """The longest sequence that there are places for, or no limit."""
+        limits = [self.position.capacity]
+        limits += [norm.capacity for norm in self.modules() if isinstance(norm, Norm)]
+        for layer in self.layers:
+            limits += [layer.mixer.capacity, layer.mixer.query_capacity] if layer.mixer is not None else []
+            limits += [layer.cross.query_capacity] if layer.cross is not None else []
+        return _least(limits)
+
+    def memory_capacity(self) -> int | None:
+        """The longest sequence to read from that there are places for, or no limit."""
+        return _least([layer.cross.capacity for layer in self.layers if layer.cross is not None])
 
     def forward(self, ids_BT: Tensor, tokens: Tokens, memory: Memory | None = None) -> Tensor:
         x_BTC = self._embed(ids_BT, tokens)
@@ -148,6 +173,10 @@ class Side(nn.Module):
         return self.final_norm(x_BTC, tokens.mask_BT, tokens.positions_BT)
 
 
+def _least(limits: list[int | None]) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 class Network(nn.Module, ABC):
     """A trained model: logits for all targets at once, or step by step."""
 
@@ -163,30 +192,42 @@ class Network(nn.Module, ABC):
         raise TypeError("this network writes nothing")
 
     def capacity(self, side: str) -> int | None:
-        """The longest sequence that a side has places for, or no limit."""
-        stack = getattr(self, side, None)
-        return stack.position.capacity if isinstance(stack, Side) else None
+        """The longest sequence that a side can read, or no limit."""
+        stack, reader = getattr(self, side, None), getattr(self, "decoder", None)
+        own = stack.capacity() if isinstance(stack, Side) else None
+        return _least([own, reader.memory_capacity() if side == "encoder" and isinstance(reader, Side) else None])
 
 
-def _side(name: str, spec: Architecture, sizes: Sizes) -> Side:
+def _side(name: str, spec: Architecture, sizes: Sizes, tokens: nn.Embedding | None = None) -> Side:
     """The encoder or the decoder of an architecture; a decoder alone reads the source too, in one vocabulary."""
     reads_source = name == "encoder" or spec.family == "decoder"
+    vocabulary = sizes.source_vocabulary if reads_source else sizes.target_vocabulary
     return Side(
         name,
         spec.stacks()[name],
         width=spec.width,
-        vocabulary=sizes.source_vocabulary if reads_source else sizes.target_vocabulary,
+        tokens=tokens or nn.Embedding(vocabulary, spec.width),
         max_length=sizes.longest_source if name == "encoder" else sizes.longest_target,
+        memory_length=sizes.longest_source if spec.family == "encoder_decoder" else None,
         scale=spec.width**0.5 if spec.embeddings.scale == "sqrt_width" else 1.0,
     )
+
+
+def _readout(spec: Architecture, sizes: Sizes, tokens: nn.Embedding) -> nn.Linear:
+    """From channels to logits; tied, each logit is a product with the embedding of its token."""
+    readout = nn.Linear(spec.width, sizes.target_vocabulary)
+    if spec.embeddings.tied:
+        readout.weight = tokens.weight
+    return readout
 
 
 class EncoderDecoder(Network):
     def __init__(self, spec: Architecture, sizes: Sizes) -> None:
         super().__init__()
         self.encoder = _side("encoder", spec, sizes)
-        self.decoder = _side("decoder", spec, sizes)
-        self.readout = nn.Linear(spec.width, sizes.target_vocabulary)
+        shared = self.encoder.tokens if spec.embeddings.shared_vocabulary else None
+        self.decoder = _side("decoder", spec, sizes, shared)
+        self.readout = _readout(spec, sizes, self.decoder.tokens)
 
     def forward(self, batch: Batch) -> Tensor:
         assert batch.inputs_BT is not None
@@ -213,7 +254,7 @@ class Decoder(Network):
         super().__init__()
         self.labels = sizes.labels
         self.decoder = _side("decoder", spec, sizes)
-        self.readout = nn.Linear(spec.width, sizes.target_vocabulary)
+        self.readout = _readout(spec, sizes, self.decoder.tokens)
 
     def forward(self, batch: Batch) -> Tensor:
         assert batch.inputs_BT is not None

@@ -25,7 +25,7 @@ NO_POSITION = Position()
 
 
 def build_score(kind: str, head_dim: int) -> Score:
-    score: Score = spec_class("score", kind)().build(head_dim=head_dim)
+    score: Score = spec_class("score", kind)().make(head_dim=head_dim, heads=1, max_queries=16, max_keys=16)
     return score.double()
 
 
@@ -65,6 +65,8 @@ FORMULAS: dict[str, Callable[[Any, Tensor, Tensor, int, int], Tensor]] = {
     "additive": lambda m, q, k, i, j: m.score.weight[0] @ torch.tanh(m.query(q) + m.key(k)),
     "concat": lambda m, q, k, i, j: m.score.weight[0] @ torch.tanh(m.both(torch.cat((q, k)))),
     "mlp": lambda m, q, k, i, j: m.score.weight[0] @ m.inner((m.query(q) + m.key(k)).relu()).relu(),
+    "location": lambda m, q, k, i, j: q @ m.places[j],
+    "random": lambda m, q, k, i, j: m.table[0, i, j],
     "uniform": lambda m, q, k, i, j: torch.tensor(0.0),
     "offset": lambda m, q, k, i, j: torch.tensor(0.0 if j - i == -1 else -1e4),
 }

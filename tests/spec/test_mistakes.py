@@ -243,9 +243,37 @@ MISTAKES = {
         "3:35  vary[0].grid.'network.depth'[1]: got 0, needs a whole number above 0",
     ),
     "work that comes later": ("tuning: {trials: 5}\n", "3:9  tuning: not built yet: only null works, got {trials: 5}"),
-    "a value that comes later": (
-        "network: {mixer: {projections: none}}\n",
-        "3:32  network.mixer.projections: not built yet: only 'full' works, got 'none'",
+    "key heads that do not divide the heads": (
+        "network: {mixer: {key_heads: 3}}\n",
+        "3:30  network.mixer.key_heads: got 3, needs a divisor of the 4 heads (1, 2, 4)",
+    ),
+    "fewer key heads where queries and keys are one": (
+        "network: {mixer: {projections: shared_qk, key_heads: 2}}\n",
+        "3:54  network.mixer.key_heads: got 2, but `projections: shared_qk` needs as many as heads",
+    ),
+    "slices wider than the input": (
+        "network: {mixer: {projections: none, head_width: 8}}\n",
+        "3:50  network.mixer.head_width: got 8, but `projections: none` needs heads * head_width = 64",
+    ),
+    "values that nobody projects": (
+        "network: {mixer: {projections: none, value_width: 8}}\n",
+        "3:51  network.mixer.value_width: got 8, but `projections: none` takes values as they are",
+    ),
+    "an unknown window": (
+        "network: {mixer: {window: {kind: fixd}}}\n",
+        "3:27  network.mixer.window: no window is called 'fixd'; did you mean 'fixed'?",
+    ),
+    "a window of nothing": (
+        "network: {mixer: {window: {kind: fixed, size: 0}}}\n",
+        "3:47  network.mixer.window.size: got 0, needs a whole number above 0",
+    ),
+    "one vocabulary of a decoder alone": (
+        "network: {family: decoder, embeddings: {shared_vocabulary: true}}\n",
+        "3:60  network.embeddings.shared_vocabulary: has no place to act: a decoder alone always has one vocabulary",
+    ),
+    "causal where nothing looks ahead": (
+        "network: {mixer: gru, position: none, causal: false}\n",
+        "3:39  network.causal: has no place to act: no mixer of the decoder could see later tokens",
     ),
     "a duration without unit": (
         "machine: {time_limit: 90}\n",
@@ -395,6 +423,17 @@ def test_five_mistakes_are_told_at_once_with_carets_in_the_order_of_the_lines(
         if line.strip() == "^":
             column = int(lines[index - 2].split(":")[2].split()[0])
             assert line.index("^") == 4 + column - 1
+
+
+def test_a_tied_embedding_has_no_tokens_to_read_out_where_the_task_has_labels(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "case.yaml").write_text(
+        "name: a\ntask: {kind: parity}\nnetwork: {family: encoder, embeddings: {tied: true}}\n"
+    )
+    assert _heads(_check(folder, capsys)) == [
+        "case.yaml:3:47  network.embeddings.tied: got true, but a task with labels reads out labels, not tokens"
+    ]
 
 
 def test_a_mistake_of_the_baseline_is_not_told_again_for_each_arm(

@@ -88,7 +88,8 @@ def _costs(plan: "Plan") -> dict[str, dict[str, float]]:
     for arm in plan.arms:
         settings = plan.settings[arm.name][plan.tasks[0].name]
         network = Architecture.model_validate(settings["network"])
-        data = dataset(json.dumps(settings["task"], sort_keys=True), network.family)
+        task = json.dumps(settings["task"], sort_keys=True)
+        data = dataset(task, network.family, network.embeddings.shared_vocabulary)
         found[arm.name] = cost(network, data.sizes(), data.lengths()).tree()
     return found
 

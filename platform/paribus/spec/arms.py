@@ -120,7 +120,7 @@ def checked(experiment: Experiment, tainted: list[Path], written: set[Path]) -> 
         complaints += [_below("network", complaint) for complaint in error.complaints]
     if setting:
         complaints += rules(experiment, setting.network)
-        complaints += without_a_place(experiment, written)
+        complaints += without_a_place(experiment, setting.network, written)
     silent = tainted + [complaint.path for complaint in complaints if complaint.at_key]
     return setting, [
         complaint

@@ -14,7 +14,6 @@ from paribus.parts import (
     AnyMixer,
     AnyNorm,
     AnyPosition,
-    NotBuilt,
     Part,
     Strict,
     default,
@@ -58,8 +57,8 @@ class Side(Layer):
 
 
 class Embeddings(Strict):
-    tied: Annotated[bool, NotBuilt((False,))] = Field(False, description="the target embedding is the readout")
-    shared_vocabulary: Annotated[bool, NotBuilt((False,))] = Field(False, description="one vocabulary and one matrix")
+    tied: bool = Field(False, description="the target embedding is the readout")
+    shared_vocabulary: bool = Field(False, description="one vocabulary and one matrix for source and target")
     scale: Literal["sqrt_width", 1] = Field("sqrt_width", description="factor on the embeddings")
 
 
@@ -150,6 +149,14 @@ class Stack(Strict):
     final_norm: AnyNorm | None  # where layers leave their sums as they are
     dropout: float
     layers: list[ResolvedLayer]
+
+    def reads_ahead(self) -> bool:
+        """Whether any mixer could see later tokens."""
+        return any(getattr(layer.mixer, "reads_ahead", True) for layer in self.layers)
+
+    def leaking(self) -> bool:
+        """Whether later tokens are seen where they should not be."""
+        return not self.causal and self.reads_ahead()
 
 
 class Architecture(Strict):

@@ -31,6 +31,7 @@ def rules(experiment: Experiment, network: Architecture) -> list[Complaint]:
     return [
         *_parts_fit(experiment, network),
         *_tasks_fit(experiment),
+        *_embeddings_fit(experiment),
         *_budget(experiment),
         *_metrics(experiment),
     ]
@@ -128,6 +129,22 @@ def _tasks_fit(experiment: Experiment) -> Iterator[Complaint]:
             )
 
 
+def _embeddings_fit(experiment: Experiment) -> Iterator[Complaint]:
+    """What embeddings share has to be there on both ends."""
+    network = experiment.network
+    labelled = [path for path, task in tasks_of(experiment).values() if task.shape == "labels"]
+    if network.embeddings.tied and labelled:
+        told = "got true, but a task with labels reads out labels, not tokens"
+        yield Complaint(("network", "embeddings", "tied"), told, needs=((*labelled[0], "kind"),))
+    if network.embeddings.shared_vocabulary and network.family != "encoder_decoder":
+        told = (
+            "has no place to act: a decoder alone always has one vocabulary"
+            if network.family == "decoder"
+            else "has no place to act: an encoder has one vocabulary only"
+        )
+        yield Complaint(("network", "embeddings", "shared_vocabulary"), told, needs=(("network", "family"),))
+
+
 def _budget(experiment: Experiment) -> Iterator[Complaint]:
     training = experiment.training
     schedule = training.schedule
@@ -168,7 +185,7 @@ def _metrics(experiment: Experiment) -> Iterator[Complaint]:
                 yield Complaint(("analysis", field, key), f"names no task{suggestion(key, names)}", needs=(("tasks",),))
 
 
-def without_a_place(experiment: Experiment, written: set[Path]) -> Iterator[Complaint]:
+def without_a_place(experiment: Experiment, network: Architecture, written: set[Path]) -> Iterator[Complaint]:
     """Written keys that could change nothing in this network."""
     family = experiment.network.family
     idle: dict[str, str] = {}
@@ -183,6 +200,8 @@ def without_a_place(experiment: Experiment, written: set[Path]) -> Iterator[Comp
         idle["causal"] = "has no place to act: an encoder sees all tokens"
     else:
         idle["readout"] = f"has no place to act: only the encoder family pools, this network is of family {family}"
+    if network.decoder is not None and not network.decoder.reads_ahead():
+        idle["causal"] = "has no place to act: no mixer of the decoder could see later tokens"
     for key, message in idle.items():
         path = ("network", *split(key))
         if path in written and get(experiment.network.model_dump(), split(key)) != {}:

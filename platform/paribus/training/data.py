@@ -111,13 +111,13 @@ class Split:
 class Dataset:
     """A task as one family of networks reads it."""
 
-    def __init__(self, spec: TaskSpec, family: str) -> None:
+    def __init__(self, spec: TaskSpec, family: str, shared: bool = False) -> None:
         self.task: Task = spec.build()
         self.family = family
         self.labels = spec.shape == "labels"
         self.source_vocabulary = self.task.source_vocabulary
         self.target_vocabulary = self.task.target_vocabulary
-        if family == "decoder" and not self.labels:
+        if (family == "decoder" or shared) and not self.labels:
             self.source_vocabulary = self.target_vocabulary = _joint(self.source_vocabulary, self.target_vocabulary)
         self._splits: dict[str, Split] = {}
 
@@ -168,11 +168,14 @@ class Dataset:
 
 
 @lru_cache(maxsize=4)
-def dataset(task: str, family: str) -> Dataset:
-    """The data set of a task given as JSON; kept, since a worker meets the same one again and again."""
+def dataset(task: str, family: str, shared: bool = False) -> Dataset:
+    """The data set of a task given as JSON; kept, since a worker meets the same one again and again.
+
+    With `shared` source and target have one vocabulary; a decoder alone always has.
+    """
     spec = Swappable("task").validate(json.loads(task))
     assert isinstance(spec, TaskSpec)
-    return Dataset(spec, family)
+    return Dataset(spec, family, shared)
 
 
 def _joint(source: Vocabulary, target: Vocabulary) -> Vocabulary:

@@ -74,7 +74,9 @@ class Settings:
             network=network,
             training=Training.model_validate(tree["training"]),
             task=task,
-            data=dataset(json.dumps(tree["task"], sort_keys=True), network.family),
+            data=dataset(
+                json.dumps(tree["task"], sort_keys=True), network.family, network.embeddings.shared_vocabulary
+            ),
             decoding=Swappable("decoding").validate(tree["decoding"]),
             precision=tree["precision"],
             machine=Machine.model_validate(run.machine),

@@ -52,9 +52,10 @@ class Memory:
 
 
 class MixerSpec(Part):
-    """Settings of a mixer; `places` says where it can stand."""
+    """Settings of a mixer; `places` says where it can stand, `reads_ahead` whether it sees later tokens if not kept."""
 
     places: ClassVar[frozenset[str]] = frozenset({"self"})
+    reads_ahead: ClassVar[bool] = False
 
 
 State = dict[str, Any]
@@ -62,6 +63,10 @@ State = dict[str, Any]
 
 class Mixer(nn.Module, ABC):
     """All at once in training; step by step, with a state, when a sequence is being written."""
+
+    # How many places there are in what is read, and in what reads, or no limit.
+    capacity: int | None = None
+    query_capacity: int | None = None
 
     @abstractmethod
     def forward(self, x_BTC: Tensor, tokens: Tokens, memory: Memory | None, position: Position) -> Tensor: ...

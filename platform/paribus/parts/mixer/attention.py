@@ -4,7 +4,9 @@ Axes: B batch, T and Q queries, S and K keys, C channels, H heads, D width of a 
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from pydantic import Field, PositiveInt
@@ -12,102 +14,165 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from paribus.parts import AnyScore, AnyWeights, Misfit, NotBuilt, Surroundings, default
+from paribus.parts import AnyScore, AnyWeights, AnyWindow, Misfit, Surroundings, default
 from paribus.parts.initialisation import Draw
 from paribus.parts.mixer import Memory, Mixer, MixerSpec, State, Tokens
 from paribus.parts.position import Position
 from paribus.parts.score import FusedScore, Positions, Score
-from paribus.parts.weights import Weights
+from paribus.parts.weights import Weights, visible
+from paribus.parts.window import Window
 
 # Numbers that a pairwise score may hold at once before the mixer turns to chunks of queries, recomputed backward.
 CHUNK = 2**23
+
+Projections = Literal["full", "shared_qk", "none"]
+
+# Which matrices stand in the joint projection; a key without one of its own is made by the query's.
+ROLES: dict[Projections, tuple[str, ...]] = {
+    "full": ("query", "key", "value"),
+    "shared_qk": ("query", "value"),
+    "none": (),
+}
 
 
 class Spec(MixerSpec):
     heads: PositiveInt = Field(4, description="how many attend side by side")
     head_width: PositiveInt | None = Field(None, description="of queries and keys; null: width / heads")
     value_width: PositiveInt | None = Field(None, description="of values; null: as head_width")
-    key_heads: Annotated[PositiveInt | None, NotBuilt()] = Field(
+    key_heads: PositiveInt | None = Field(
         None, description="heads of keys and values, shared by groups of query heads; null: as heads"
     )
     score: AnyScore = Field(default_factory=default("score", "scaled_dot"), description="how well a query fits a key")
     weights: AnyWeights = Field(default_factory=default("weights", "softmax"), description="how scores become weights")
-    projections: Annotated[Literal["full", "shared_qk", "none"], NotBuilt(("full",))] = Field(
-        "full", description="which of query, key and value have a matrix of their own"
+    projections: Projections = Field(
+        "full",
+        description="full: query, key, value and output have a matrix each; shared_qk: query and key have one "
+        "together; none: heads are slices of the input, and their values its output",
     )
-    window: Annotated[dict[str, object] | None, NotBuilt()] = Field(None, description="how far a query sees; null: all")
+    window: AnyWindow | None = Field(None, description="how far a query sees; null: all")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="share of weights that are dropped in training")
 
     places = frozenset({"self", "cross"})
+    reads_ahead = True
 
     def misfits(self, around: Surroundings) -> Iterator[Misfit]:
-        if self.head_width is None and around.width % self.heads:
-            fits = [str(heads) for heads in range(1, around.width + 1) if around.width % heads == 0]
+        heads, width = self.heads, around.width
+        if self.head_width is None and width % heads:
             yield Misfit(
-                "heads",
-                f"got {self.heads}, needs a divisor of the width {around.width} ({', '.join(fits)}) or a `head_width`",
+                "heads", f"got {heads}, needs a divisor of the width {width} ({_divisors(width)}) or a `head_width`",
                 needs=("width",),
+            )  # fmt: skip
+        if self.key_heads is not None and heads % self.key_heads:
+            yield Misfit(
+                "key_heads", f"got {self.key_heads}, needs a divisor of the {heads} heads ({_divisors(heads)})"
             )
+        if self.projections == "full":
+            return
+        if self.key_heads not in (None, heads):
+            yield Misfit(
+                "key_heads", f"got {self.key_heads}, but `projections: {self.projections}` needs as many as heads"
+            )
+        if self.head_width is not None and heads * self.head_width != width:
+            told = f"got {self.head_width}, but `projections: {self.projections}` needs heads * head_width = {width}"
+            yield Misfit("head_width", told, needs=("width",))
+        if self.projections == "none" and self.value_width not in (None, self.head_width or width // heads):
+            yield Misfit("value_width", f"got {self.value_width}, but `projections: none` takes values as they are")
 
-    def build(self, *, width: int, causal: bool, max_length: int) -> "Attention":
+    def build(self, *, width: int, causal: bool, max_length: int, memory_length: int | None = None) -> "Attention":
         head_width = self.head_width or width // self.heads
+        known = {
+            "head_dim": head_width,
+            "heads": self.heads,
+            "max_queries": max_length,
+            "max_keys": max_length if memory_length is None else memory_length,
+        }
         return Attention(
             width,
             heads=self.heads,
+            key_heads=self.key_heads or self.heads,
             head_width=head_width,
             value_width=self.value_width or head_width,
-            score=self.score.build(head_dim=head_width),
-            weights=self.weights.build(),
+            score=self.score.make(**known),
+            weights=self.weights.make(**known),
+            window=None if self.window is None else self.window.make(**known),
+            projections=self.projections,
             causal=causal,
+            crosses=memory_length is not None,
             dropout=self.attention_dropout,
         )
 
 
+def _divisors(number: int) -> str:
+    return ", ".join(str(divisor) for divisor in range(1, number + 1) if number % divisor == 0)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one attention did in one forward pass."""
+
+    scores_BHQK: Tensor
+    weights_BHQK: Tensor
+    mask_BHQK: Tensor | None
+
+
 class Attention(Mixer):
+    watched: list[Seen] | None = None  # filled while `watching`, which takes the reference path
+
     def __init__(
         self,
         width: int,
         *,
         heads: int,
+        key_heads: int,
         head_width: int,
         value_width: int,
         score: Score,
         weights: Weights,
-        causal: bool,
-        dropout: float,
+        window: Window | None = None,
+        projections: Projections = "full",
+        causal: bool = False,
+        crosses: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.heads = heads
+        self.groups = heads // key_heads  # query heads that share one head of keys and values
         self.head_width = head_width
         self.value_width = value_width
         self.causal = causal
+        self.crosses = crosses
         self.dropout = dropout
+        self.capacity = score.capacity
+        self.query_capacity = score.query_capacity
         # One matrix for query, key and value: in self-attention that is one product instead of three.
-        self.sizes = (heads * head_width, heads * head_width, heads * value_width)
-        self.project = nn.Linear(width, sum(self.sizes))
-        self.output = nn.Linear(heads * value_width, width)
+        sizes = {"query": heads * head_width, "key": key_heads * head_width, "value": key_heads * value_width}
+        self.roles = ROLES[projections]
+        self.sizes = [sizes[role] for role in self.roles]
+        self.project = nn.Linear(width, sum(self.sizes)) if self.roles else nn.Identity()
+        self.output = nn.Linear(heads * value_width, width) if self.roles else nn.Identity()
         self.score = score
         self.weights = weights
-        self.fuses = isinstance(score, FusedScore) and weights.is_softmax
+        self.window = window
+        self.fuses = isinstance(score, FusedScore) and weights.is_softmax and not _reweighs(window)
 
     def initialise(self, draw: Draw) -> None:
-        parts = zip(("query", "key", "value"), self.project.weight.split(self.sizes), strict=True)
-        for role, rows in parts:
-            draw.matrix(f"{role}.weight", rows)
-        draw.constant(self.project.bias, 0.0)
+        if isinstance(self.project, nn.Linear):
+            for role, rows in zip(self.roles, self.project.weight.split(self.sizes), strict=True):
+                draw.matrix(f"{role}.weight", rows)
+            draw.constant(self.project.bias, 0.0)
 
     def forward(self, x_BTC: Tensor, tokens: Tokens, memory: Memory | None, position: Position) -> Tensor:
         if memory is None:
-            q, k, v = self._split(self.project(x_BTC), self.sizes)
-            mask = tokens.causal_mask() if self.causal else tokens.keys_mask()
+            q, k, v = self._queries_keys_and_values(x_BTC)
             positions = Positions(tokens.positions_BT, tokens.positions_BT)
             q, k = position.rotate(q, k, positions)
             bias = position.bias(positions, self.heads)
+            mask = tokens.causal_mask() if self.causal else tokens.keys_mask()
         else:
-            q = self._query(x_BTC)
+            q = self._queries(x_BTC)
             k, v = self._keys_and_values(memory.values_BSC)
-            mask, bias = memory.tokens.keys_mask(), None
             positions = Positions(tokens.positions_BT, memory.tokens.positions_BT)
+            mask, bias = memory.tokens.keys_mask(), None
         return self._join(self._attend(q, k, v, mask, bias, positions, causal=self.causal and memory is None))
 
     def begin(self, memory: Memory | None) -> State:
@@ -118,11 +183,11 @@ class Attention(Mixer):
 
     def step(self, x_B1C: Tensor, tokens: Tokens, state: State, position: Position) -> Tensor:
         if "memory" in state:
-            q, k, v = self._query(x_B1C), state["k"], state["v"]
-            mask, bias = state["memory"].keys_mask(), None
+            q, k, v = self._queries(x_B1C), state["k"], state["v"]
             positions = Positions(tokens.positions_BT, state["memory"].positions_BT)
+            mask, bias = state["memory"].keys_mask(), None
         else:
-            q, k, v = self._split(self.project(x_B1C), self.sizes)
+            q, k, v = self._queries_keys_and_values(x_B1C)
             q, k = position.rotate(q, k, Positions(tokens.positions_BT, tokens.positions_BT))
             if "k" in state:
                 k, v = torch.cat((state["k"], k), 2), torch.cat((state["v"], v), 2)
@@ -132,10 +197,16 @@ class Attention(Mixer):
         return self._join(self._attend(q, k, v, mask, bias, positions, causal=False))
 
     def flops(self, queries: float, keys: float) -> float:
-        width, (q, k, v) = self.output.out_features, self.sizes
-        projections = 2 * width * (queries * (q + v) + keys * (k + v))
-        scores = self.heads * self.score.flops(queries, keys)
-        return projections + scores + 2 * self.heads * queries * keys * self.value_width
+        total = self.heads * self.score.flops(queries, keys) + 2 * self.heads * queries * keys * self.value_width
+        if self.window is not None:
+            total += self.heads * self.window.flops(queries)
+        if not isinstance(self.project, nn.Linear):
+            return total
+        sizes = dict(zip(self.roles, self.sizes, strict=True))
+        shared = sizes["query"] if self.crosses else 0  # one product serves queries and keys of the same sequence
+        width = self.project.in_features
+        of_queries = sizes["query"] + self.heads * self.value_width
+        return total + 2 * width * (queries * of_queries + keys * (sizes.get("key", shared) + sizes["value"]))
 
     def _attend(
         self,
@@ -147,8 +218,13 @@ class Attention(Mixer):
         positions: Positions,
         causal: bool,
     ) -> Tensor:
+        if self.groups > 1:
+            k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
+        near = None if self.window is None else self.window.allows(positions)
+        if near is not None:
+            mask, causal = near if mask is None else near & mask, False
         dropout = self.dropout if self.training else 0.0
-        if self.fuses:
+        if self.fuses and self.watched is None:
             assert isinstance(self.score, FusedScore)
             q, k = self.score.fused(q, k)
             extra = q.shape[-1] - v.shape[-1]
@@ -161,7 +237,7 @@ class Attention(Mixer):
             mixed = functional.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=causal, scale=1.0)
             return mixed[..., : self.value_width] if extra > 0 else mixed
         chunk = self._chunk(q, k)
-        if chunk >= q.shape[2]:
+        if chunk >= q.shape[2] or self.watched is not None:
             return self._reference(q, k, v, mask, bias, positions, dropout)
         return torch.cat(
             [
@@ -182,7 +258,12 @@ class Attention(Mixer):
         dropout: float,
     ) -> Tensor:
         scores = self.score(q, k, positions)
-        weights = self.weights(scores if bias is None else scores + bias.to(scores.dtype), mask)
+        scores = scores if bias is None else scores + bias.to(scores.dtype)
+        weights = self.weights(scores, mask)
+        factors = None if self.window is None else self.window.factors(q, positions, visible(scores, mask))
+        weights = weights if factors is None else weights * factors.to(weights.dtype)
+        if self.watched is not None:
+            self.watched.append(Seen(scores, weights, mask))
         return functional.dropout(weights, dropout) @ v if dropout else weights @ v
 
     def _chunk(self, q: Tensor, k: Tensor) -> int:
@@ -192,24 +273,63 @@ class Attention(Mixer):
         row = q.shape[0] * q.shape[1] * k.shape[2] * int(getattr(self.score, self.score.pairwise_cost))
         return max(1, CHUNK // row)
 
-    def _query(self, x_BTC: Tensor) -> Tensor:
+    def _queries_keys_and_values(self, x_BTC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if not isinstance(self.project, nn.Linear):
+            x_BHTD = self._heads(x_BTC, self.head_width)
+            return x_BHTD, x_BHTD, x_BHTD
+        return self._parts(self.project(x_BTC))
+
+    def _queries(self, x_BTC: Tensor) -> Tensor:
+        if not isinstance(self.project, nn.Linear):
+            return self._heads(x_BTC, self.head_width)
         size = self.sizes[0]
-        return self._heads(functional.linear(x_BTC, self.project.weight[:size], self.project.bias[:size]))
+        q = functional.linear(x_BTC, self.project.weight[:size], self.project.bias[:size])
+        return self._heads(q, self.head_width)
 
     def _keys_and_values(self, x_BSC: Tensor) -> tuple[Tensor, Tensor]:
+        if not isinstance(self.project, nn.Linear):
+            x_BHSD = self._heads(x_BSC, self.head_width)
+            return x_BHSD, x_BHSD
+        if "key" not in self.roles:
+            _, k, v = self._parts(self.project(x_BSC))
+            return k, v
         size = self.sizes[0]
         both = functional.linear(x_BSC, self.project.weight[size:], self.project.bias[size:])
-        k, v = self._split(both, self.sizes[1:])
-        return k, v
+        k, v = both.split(self.sizes[1:], dim=-1)
+        return self._heads(k, self.head_width), self._heads(v, self.value_width)
 
-    def _split(self, joined: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, ...]:
-        return tuple(self._heads(piece) for piece in joined.split(sizes, dim=-1))
+    def _parts(self, joined_BTE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value of a joint projection; the query stands in for a key that has no matrix."""
+        pieces = dict(zip(self.roles, joined_BTE.split(self.sizes, dim=-1), strict=True))
+        q = self._heads(pieces["query"], self.head_width)
+        k = self._heads(pieces["key"], self.head_width) if "key" in pieces else q
+        return q, k, self._heads(pieces["value"], self.value_width)
 
-    def _heads(self, x_BTC: Tensor) -> Tensor:
-        return x_BTC.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    @staticmethod
+    def _heads(x_BTE: Tensor, width: int) -> Tensor:
+        return x_BTE.unflatten(-1, (-1, width)).transpose(1, 2)
 
     def _join(self, mixed_BHTV: Tensor) -> Tensor:
         return self.output(mixed_BHTV.transpose(1, 2).flatten(2))
+
+
+@contextmanager
+def watching(network: nn.Module) -> Iterator[dict[str, list[Seen]]]:
+    """What every attention of a network does meanwhile, by its path, through the reference path."""
+    found = {path: module for path, module in network.named_modules() if isinstance(module, Attention)}
+    seen: dict[str, list[Seen]] = {path: [] for path in found}
+    for path, attention in found.items():
+        attention.watched = seen[path]
+    try:
+        yield seen
+    finally:
+        for attention in found.values():
+            attention.watched = None
+
+
+def _reweighs(window: Window | None) -> bool:
+    """Whether a window changes weights after they are made, which no fused kernel does."""
+    return window is not None and type(window).factors is not Window.factors
 
 
 def _hidden(bias: Tensor, mask: Tensor | None) -> Tensor:

@@ -21,6 +21,8 @@ class Spec(MixerSpec):
     kernel: PositiveInt = Field(3, description="tokens in a window")
     dilation: PositiveInt = Field(1, description="distance between the tokens of a window")
 
+    reads_ahead = True
+
     def misfits(self, around: Surroundings) -> Iterator[Misfit]:
         if around.bidirectional and self.kernel % 2 == 0:
             yield Misfit("kernel", f"got {self.kernel}, needs an odd number: a centred window has a middle")

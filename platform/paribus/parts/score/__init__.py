@@ -23,6 +23,9 @@ class Score(nn.Module, ABC):
 
     # Name of the size that multiplies Q * K in memory; the mixer then works on a few queries at a time.
     pairwise_cost: ClassVar[str | None] = None
+    # How many places of keys and of queries there are, or no limit.
+    capacity: int | None = None
+    query_capacity: int | None = None
 
     @abstractmethod
     def forward(self, q_BHQD: Tensor, k_BHKD: Tensor, positions: Positions) -> Tensor: ...
