@@ -15,16 +15,14 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from paribus.network import build
 from paribus.parts.optimizer import OptimizerSpec
 from paribus.parts.schedule import ScheduleSpec
 from paribus.planning import Job, plan
 from paribus.spec.load import load
-from paribus.training.data import IGNORED
 from paribus.training.fit import Settings, train
-from paribus.training.module import Stream
+from paribus.training.module import Stream, loss_of
 
 
 def bare(settings: Settings, steps: int) -> float:
@@ -40,13 +38,7 @@ def bare(settings: Settings, steps: int) -> float:
     for _ in range(steps):
         micro = next(stream)
         optimizer.zero_grad()
-        logits = network(micro.reading.batch)
-        targets = micro.reading.targets.flatten()
-        loss = (
-            functional.cross_entropy(logits.flatten(0, -2), targets, ignore_index=IGNORED, reduction="sum")
-            / micro.asked
-        )
-        loss.backward()
+        (loss_of(network, micro.reading, 0.0) / micro.asked).backward()
         nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm or float("inf"))
         optimizer.step()
         rate.step()

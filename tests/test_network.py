@@ -183,6 +183,13 @@ def test_without_positions_the_order_of_the_source_is_invisible() -> None:
         assert bool(moved < 1e-10) == (position == "none"), position
 
 
+@pytest.mark.parametrize("family", ["encoder_decoder", "decoder"])
+def test_logits_of_some_places_are_those_of_all(family: str) -> None:
+    network = build(architecture(family=family), SIZES, seed=1).double().eval()
+    read, places = batch([4, 6], [5, 3]), torch.tensor([0, 2, 4, 5, 7])
+    assert torch.allclose(network(read, places), network(read).flatten(0, 1)[places])
+
+
 @pytest.mark.parametrize("pooling", ["mean", "first", "last"])
 def test_an_encoder_pools_real_tokens_only(pooling: str) -> None:
     spec = architecture(family="encoder", readout={"pooling": pooling})

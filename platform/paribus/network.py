@@ -181,7 +181,8 @@ class Network(nn.Module, ABC):
     """A trained model: logits for all targets at once, or step by step."""
 
     @abstractmethod
-    def forward(self, batch: Batch) -> Tensor: ...
+    def forward(self, batch: Batch, places_N: Tensor | None = None) -> Tensor:
+        """Logits (B,T,V), or (N,V) of some of the B * T places only; (B,V) for labels."""
 
     def begin(self, batch: Batch) -> Any:
         """The state before the first token is written."""
@@ -229,11 +230,11 @@ class EncoderDecoder(Network):
         self.decoder = _side("decoder", spec, sizes, shared)
         self.readout = _readout(spec, sizes, self.decoder.tokens)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch, places_N: Tensor | None = None) -> Tensor:
         assert batch.inputs_BT is not None
         tokens = Tokens.of(batch.inputs_BT, batch.input_lengths_B)
         decoded_BTC = self.decoder(batch.inputs_BT, tokens, self._memory(batch))
-        return self.readout(decoded_BTC)
+        return self.readout(_at(decoded_BTC, places_N))
 
     def begin(self, batch: Batch) -> Any:
         return self.decoder.begin(self._memory(batch))
@@ -256,12 +257,12 @@ class Decoder(Network):
         self.decoder = _side("decoder", spec, sizes)
         self.readout = _readout(spec, sizes, self.decoder.tokens)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch, places_N: Tensor | None = None) -> Tensor:
         assert batch.inputs_BT is not None
         decoded_BTC = self.decoder(batch.inputs_BT, Tokens.of(batch.inputs_BT, batch.input_lengths_B))
         if self.labels:
-            decoded_BTC = _last(decoded_BTC, batch.input_lengths_B)
-        return self.readout(decoded_BTC)
+            return self.readout(_last(decoded_BTC, batch.input_lengths_B))
+        return self.readout(_at(decoded_BTC, places_N))
 
     def begin(self, batch: Batch) -> Any:
         return self.decoder.begin(None)
@@ -280,10 +281,15 @@ class Encoder(Network):
         self.pool = {"mean": _mean, "first": _first, "last": _last}[spec.readout.pooling]
         self.readout = nn.Linear(spec.width, sizes.target_vocabulary)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch, places_N: Tensor | None = None) -> Tensor:
         assert batch.source_BS is not None
         encoded_BSC = self.encoder(batch.source_BS, Tokens.of(batch.source_BS, batch.source_lengths_B))
         return self.readout(self.pool(encoded_BSC, batch.source_lengths_B))
+
+
+def _at(x_BTC: Tensor, places_N: Tensor | None) -> Tensor:
+    """Some places of all: what nobody asks for is not read out, which saves most where vocabularies are large."""
+    return x_BTC if places_N is None else x_BTC.flatten(0, 1).index_select(0, places_N)
 
 
 def _mean(x_BTC: Tensor, lengths_B: Tensor | None) -> Tensor:

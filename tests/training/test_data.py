@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
+from paribus.network import build
 from paribus.parts import spec_class
 from paribus.parts.task import END, PAD, SEPARATOR, START
+from paribus.spec.network import Network, resolve
 from paribus.spec.training import Batch, Training
 from paribus.training.data import IGNORED, Dataset, Order, dataset
-from paribus.training.module import Stream
+from paribus.training.module import Stream, loss_of
 
 COPY = {"kind": "copy", "letters": 4, "shortest": 2, "longest": 5, "training_examples": 300}
 COPY |= {"validation_examples": 40, "test_examples": 40}
@@ -57,6 +60,19 @@ def test_padding_is_at_the_right_and_lengths_say_where_it_starts() -> None:
         assert (ids[:length] != PAD).all()
         assert (ids[length:] == PAD).all()
     assert split.reading(rows[:1]).batch.source_lengths_B is None
+
+
+@pytest.mark.parametrize("family", ["encoder_decoder", "decoder"])
+def test_the_loss_counts_each_target_that_is_asked_for_and_no_other(family: str) -> None:
+    found = data(family)
+    split = found.split("training")
+    reading = split.reading(np.array([int(np.argmin(split.order)), int(np.argmax(split.order))]))
+    network = build(resolve(Network.model_validate({"family": family, "width": 8, "dropout": 0.0})), found.sizes(), 1)
+    wanted = functional.cross_entropy(
+        network(reading.batch).flatten(0, 1), reading.targets.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+    assert reading.places_N is not None
+    assert loss_of(network, reading, 0.0).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("batch", [Batch(examples=20), Batch(tokens=120)])

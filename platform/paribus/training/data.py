@@ -60,6 +60,17 @@ class Reading:
     targets: Tensor  # (B,T) with IGNORED where nothing is asked, or (B,) labels
     asked: int  # targets that count
     rows: Indices
+    places_N: Tensor | None = None  # where of all B * T places something is asked; None: everywhere
+
+    @classmethod
+    def of(cls, batch: Batch, targets: Tensor, rows: Indices) -> "Reading":
+        places_N = (targets.flatten() != IGNORED).nonzero().flatten()
+        return cls(batch, targets, len(places_N), rows, None if len(places_N) == targets.numel() else places_N)
+
+    def wanted(self) -> Tensor:
+        """The targets that count, one after the other."""
+        targets = self.targets.flatten()
+        return targets if self.places_N is None else targets[self.places_N]
 
     def to(self, device: torch.device) -> "Reading":
         if device.type == "cpu":
@@ -68,7 +79,9 @@ class Reading:
             name: None if value is None else value.to(device, non_blocking=True)
             for name, value in vars(self.batch).items()
         }
-        return replace(self, batch=Batch(**moved), targets=self.targets.to(device, non_blocking=True))
+        places_N = None if self.places_N is None else self.places_N.to(device, non_blocking=True)
+        targets = self.targets.to(device, non_blocking=True)
+        return replace(self, batch=Batch(**moved), targets=targets, places_N=places_N)
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,7 @@ class Split:
         if self.labels:
             targets = targets[:, 0]
         batch = Batch(source, source_lengths, inputs, input_lengths)
-        return Reading(batch, targets, int((targets != IGNORED).sum()), rows)
+        return Reading.of(batch, targets, rows)
 
     def longest(self, side: str) -> int:
         """The longest sequence that a side of the network reads."""

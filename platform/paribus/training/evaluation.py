@@ -12,7 +12,7 @@ from torch.nn import functional
 from paribus.network import Network
 from paribus.parts import Part, spec_class
 from paribus.store.record import Score
-from paribus.training.data import IGNORED, Indices, Reading, Split
+from paribus.training.data import Indices, Reading, Split
 from paribus.training.decoding import greedy, targets_of
 
 BATCH = 256
@@ -52,7 +52,7 @@ class Evaluator:
             with torch.inference_mode(), self.precision():
                 for piece in _pieces(split, rows):
                     reading = split.reading(piece).to(self.device)
-                    nll, hits = _judged(self.network(reading.batch), reading)
+                    nll, hits = _judged(self.network(reading.batch, reading.places_N), reading)
                     loss, right, asked = loss + nll, right + hits, asked + reading.asked
                     if writes:
                         exact += self._exact(reading, split)
@@ -76,7 +76,6 @@ def _pieces(split: Split, rows: Indices | None) -> list[Indices]:
 
 def _judged(logits: Tensor, reading: Reading) -> tuple[float, int]:
     """Sum of the negative log-likelihood, and how many targets were the likeliest."""
-    flat, targets = logits.flatten(0, -2).float(), reading.targets.flatten()
-    nll = functional.cross_entropy(flat, targets, ignore_index=IGNORED, reduction="sum")
-    hits = ((flat.argmax(-1) == targets) & (targets != IGNORED)).sum()
-    return float(nll), int(hits)
+    flat, targets = logits.flatten(0, -2).float(), reading.wanted()
+    nll = functional.cross_entropy(flat, targets, reduction="sum")
+    return float(nll), int((flat.argmax(-1) == targets).sum())

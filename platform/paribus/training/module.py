@@ -12,7 +12,7 @@ from paribus.network import Network
 from paribus.parts.optimizer import OptimizerSpec
 from paribus.parts.schedule import ScheduleSpec
 from paribus.spec.training import Training
-from paribus.training.data import IGNORED, Order, Reading, Split
+from paribus.training.data import Order, Reading, Split
 from paribus.training.streams import set_dropout
 
 
@@ -74,6 +74,12 @@ class Stream:
         return count
 
 
+def loss_of(network: Network, reading: Reading, label_smoothing: float) -> Tensor:
+    """The sum over the targets that count."""
+    logits = network(reading.batch, reading.places_N).flatten(0, -2).float()
+    return functional.cross_entropy(logits, reading.wanted(), reduction="sum", label_smoothing=label_smoothing)
+
+
 class Learner(lightning.LightningModule):
     """Loss, optimizer and learning rate of one run. Nothing is logged by the step: losses wait to be asked for."""
 
@@ -100,14 +106,7 @@ class Learner(lightning.LightningModule):
         if batch.micro == 0:
             self._set_rate(batch)
         set_dropout(self.seed, batch.step, batch.micro, self.global_rank, self.device)
-        logits = self.network(batch.reading.batch)
-        loss = functional.cross_entropy(
-            logits.flatten(0, -2).float(),
-            batch.reading.targets.flatten(),
-            ignore_index=IGNORED,
-            reduction="sum",
-            label_smoothing=self.training_spec.label_smoothing,
-        )
+        loss = loss_of(self.network, batch.reading, self.training_spec.label_smoothing)
         share = loss / batch.asked
         self._losses.append(share.detach())
         return share * self.training_spec.accumulate  # Lightning divides by it again

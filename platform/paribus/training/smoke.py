@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from paribus.network import build
 from paribus.parts.optimizer import OptimizerSpec
 from paribus.planning import Job
-from paribus.training.data import IGNORED, Order
+from paribus.training.data import Order
 from paribus.training.fit import Settings, device_of
+from paribus.training.module import loss_of
 
 STEPS = 60
 ENOUGH = 0.5  # of the first loss
@@ -47,8 +47,7 @@ def overfit(job: Job, progress: Callable[[dict[str, Any]], None]) -> Overfit:
     losses: list[float] = []
     for step in range(STEPS):
         optimizer.zero_grad()
-        logits = network(reading.batch).flatten(0, -2).float()
-        loss = functional.cross_entropy(logits, reading.targets.flatten(), ignore_index=IGNORED)
+        loss = loss_of(network, reading, label_smoothing=0.0) / reading.asked
         loss.backward()
         if settings.training.clip_norm is not None:
             nn.utils.clip_grad_norm_(network.parameters(), settings.training.clip_norm)
