@@ -15,6 +15,7 @@ from paribus.parts import FAMILIES, Part, spec_class
 from paribus.parts.task import TaskSpec
 from paribus.spec.arms import Arm
 from paribus.spec.load import Loaded
+from paribus.spec.machine import seconds
 
 # Raised in any commit that changes a number which a run with old settings would give.
 RESULTS_VERSION = 1
@@ -38,6 +39,12 @@ class Job:
     seed: int
     settings: dict[str, Any]  # network, training, task, decoding, precision
     machine: dict[str, Any]
+
+    @property
+    def time_limit(self) -> float | None:
+        """In seconds."""
+        limit = self.machine["time_limit"]
+        return float(seconds(limit)) if limit else None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from paribus.store.folder import Store, open_store
 Write = Callable[..., Path]
 
 CRASHING = '''"""A score that kills its process, or raises, as often as a file says."""
-import os, signal
+import os, signal, time
 from pathlib import Path
 from paribus.parts import Part
 from paribus.parts.score.dot import Dot
@@ -34,6 +34,8 @@ class Spec(Part):
             if self.how == "kill":
                 print("last words")
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == "hang":
+                time.sleep(1000)
             raise RuntimeError("wrong by purpose")
         return Dot(head_dim)
 '''
@@ -122,11 +124,11 @@ def crashing(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     (tmp_path / "lab" / "crashing.py").write_text(CRASHING)
     monkeypatch.syspath_prepend(tmp_path)
 
-    def planned(times: int, how: str) -> Plan:
+    def planned(times: int, how: str, *sets: str) -> Plan:
         counter = tmp_path / "times.txt"
         counter.write_text("0")
         arm = f"{{kind: lab.crashing, how: {how}, times: {counter}}}"
-        found = plan(load(write(f"arms: {{dying: {{network.mixer.score: {arm}}}}}\n"), ["seeds=1"]))
+        found = plan(load(write(f"arms: {{dying: {{network.mixer.score: {arm}}}}}\n"), ["seeds=1", *sets]))
         counter.write_text(str(times))
         return found
 
@@ -200,6 +202,31 @@ def test_ctrl_c_ends_cleanly_and_the_next_call_goes_on(write: Write, store: Stor
     assert {status for _, status, _ in store.database.attempts(planned.runs[0].id)} <= {"interrupted"}
 
 
+def test_a_worker_that_hangs_is_ended_when_its_time_is_over(
+    crashing: Callable[..., Plan], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paribus.running.local.GRACE", 1.0)
+    planned = crashing(1, "hang", "machine.time_limit=1s")
+    summary = run(planned, store, Heard(), workers=1)
+    assert summary.trained == 1
+    assert list(summary.broken.values()) == [
+        "timeout: the time limit of 1 s was over and the worker gave no sign; it was ended"
+    ]
+
+
+def test_a_worker_is_replaced_after_its_share_of_jobs(write: Write, store: Store) -> None:
+    planned = plan(load(write(), ["training.steps=1", "training.schedule=constant"]))
+    pool = Pool(store.runs, workers=1, threads=1, retries=0, recycled=1)
+    workers = set()
+
+    def look(event: Event) -> None:
+        workers.update(children())
+
+    assert execute(planned, store, pool, Heard(look), workers=1).trained == 2
+    assert len(workers) == 2
+    assert children() == set()
+
+
 def test_workers_end_when_their_driver_is_gone(write: Write, tmp_path: Path) -> None:
     file = write()
     code = (
@@ -240,14 +267,15 @@ def test_a_pool_takes_more_jobs_while_it_runs_and_gives_up_the_one_it_is_asked_t
     for event in pool.run(jobs[:1], "train"):
         if isinstance(event, Finished):
             ended[event.job.id] = event.status
-            assert event.record is not None
             if event.job == jobs[0]:
+                assert event.record is not None
                 assert event.record.steps < 100_000
                 assert event.record.curves["validation_loss"][: len(seen)] == seen
         elif event.news["curves"] and event.job == jobs[0] and not seen:
             seen = event.news["curves"]["validation_loss"]
-            pool.add(jobs[1:])
+            pool.add([endless.job(endless.runs[1]), *jobs[1:]])
+            pool.give_up(endless.runs[1].id)
             pool.give_up(jobs[0].id)
-    assert ended == {jobs[0].id: "pruned", jobs[1].id: "ok"}
+    assert ended == {jobs[0].id: "pruned", endless.runs[1].id: "pruned", jobs[1].id: "ok"}
     assert seen
     assert children() == set()

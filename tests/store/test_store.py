@@ -177,7 +177,8 @@ def test_an_attempt_that_broke_off_does_not_take_the_place_of_a_result(store: St
 
 def test_the_folder_of_a_run_at_work_is_no_leftover(store: Store) -> None:
     import os
+    from platform import node
 
-    for number in (os.getpid(), 999_999_999):
+    for number in (f"{node()}-{os.getpid()}", f"{node()}-999999999", "elsewhere-1"):
         (store.runs / f"ab.partial-{number}").mkdir(parents=True)
-    assert [folder.name for folder in store.leftovers()] == ["ab.partial-999999999"]
+    assert [folder.name for folder in store.leftovers()] == [f"ab.partial-{node()}-999999999"]

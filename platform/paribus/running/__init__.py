@@ -40,13 +40,17 @@ Event = Finished | Moved
 class Engine(Protocol):
     """Something that does jobs: the pool of this machine, or a cluster."""
 
-    def run(self, jobs: Sequence[Job], work: str) -> Iterator[Event]: ...
+    def run(self, jobs: Sequence[Job], work: str) -> Iterator[Event]:
+        """Do all jobs, in order as workers come free, and those that are added before the last one is done."""
 
-    def add(self, jobs: Sequence[Job]) -> None: ...
+    def add(self, jobs: Sequence[Job]) -> None:
+        """More jobs, after those that wait."""
 
-    def give_up(self, job: str) -> None: ...
+    def give_up(self, job: str) -> None:
+        """Ask one job to end with its step, as `pruned`."""
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        """Hand out nothing more, and ask the runs at work to end with their step."""
 
 
 class Listener(Protocol):

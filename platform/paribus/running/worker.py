@@ -1,5 +1,6 @@
 """A worker process: stays warm, does one job after the other, and ends when its driver is gone."""
 
+import errno
 import os
 import queue
 import shutil
@@ -10,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from platform import node
 from typing import Any
 
 from paribus.errors import ParibusError
@@ -18,65 +20,62 @@ from paribus.store import record as records
 
 LOG = "log.txt"
 TAIL = 4000  # letters of a log that go into a reason
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-def main(connection: Connection, runs: str, threads: int, paths: list[str]) -> None:
+Tell = Callable[[dict[str, Any]], None]
+ShouldStop = Callable[[], str]  # the status that the run is asked to end with, empty while it may go on
+
+
+def main(connection: Connection, runs: str, threads: int, paths: list[str], devices: str | None = None) -> None:
     """Do what the driver sends until it says that there is no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the driver decides what it means
+    _ignore_signals()
+    if devices is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices
     sys.path.extend(path for path in paths if path not in sys.path)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    stop = Stop()
-    threading.Thread(target=_listen, args=(connection, inbox, stop), daemon=True).start()
-    _prepare(threads)
+    stops: dict[str, str] = {}
+    threading.Thread(target=_listen, args=(connection, inbox, stops), daemon=True).start()
+    prepare(threads)
     connection.send({"type": "ready"})
     while (message := inbox.get()) is not None:
-        work, job = message["work"], Job(**message["job"])
-        stop.begin(job.id)
-        folder = Path(runs) / f"{job.id}.partial-{os.getpid()}"
-        connection.send(_do(work, job, folder, connection, stop))
+        job = Job(**message["job"])
+        stops.clear()  # a request that came too late for the job before
+        connection.send(do(message["work"], job, Path(runs), connection.send, _asked(stops, job.id)))
 
 
-class Stop:
-    """What was asked of the job at work: nothing, to break off with all others, or to give up alone."""
-
-    def __init__(self) -> None:
-        self._all = False
-        self._given_up: set[str] = set()
-        self._job = ""
-
-    def begin(self, job: str) -> None:
-        self._job = job
-
-    def ask(self, job: str | None) -> None:
-        """Stop one job, or all."""
-        if job is None:
-            self._all = True
-        else:
-            self._given_up.add(job)
-
-    def __call__(self) -> str:
-        """The status to end with; empty while the job may go on."""
-        if self._all:
-            return "interrupted"
-        return "pruned" if self._job in self._given_up else ""
+def _asked(stops: dict[str, str], run: str) -> ShouldStop:
+    return lambda: stops.get(run, "")
 
 
-def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]", stop: Stop) -> None:
+def _ignore_signals() -> None:
+    """Ctrl-C and the end of a batch job reach all processes; the driver decides what they mean."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name)]
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]", stops: dict[str, str]) -> None:
     """Messages to the inbox, stop requests at once; without a driver there is nothing to live for."""
     while True:
         try:
             message = connection.recv()
         except (EOFError, OSError):
             os._exit(1)
-        if message == "stop":
-            stop.ask(None)
-        elif isinstance(message, dict) and "give_up" in message:
-            stop.ask(message["give_up"])
+        if message is not None and "stop" in message:
+            stops[message["stop"]] = message["status"]
         else:
             inbox.put(message)
 
 
-def _prepare(threads: int) -> None:
+def working_folder(runs: Path, run: str, process: int) -> Path:
+    """Where an attempt writes before it is known whether there will be a result."""
+    return runs / f"{run}.partial-{node()}-{process}"
+
+
+def prepare(threads: int) -> None:
     """Load what every job needs while the driver is still busy."""
     import logging
     import warnings
@@ -89,35 +88,49 @@ def _prepare(threads: int) -> None:
     import paribus.training.fit  # noqa: F401
 
 
-def _do(work: str, job: Job, folder: Path, connection: Connection, stop: Stop) -> dict[str, Any]:
+def do(work: str, job: Job, runs: Path, send: Tell, should_stop: ShouldStop) -> dict[str, Any]:
     """One job, whatever happens in it: the answer says how it ended."""
+    folder = working_folder(runs, job.id, os.getpid())
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
         with _Logged(folder / LOG):
             try:
-                return WORK[work](job, folder, lambda news: connection.send({"type": "news", "news": news}), stop)
+                return WORK[work](job, folder, lambda news: send({"type": "news", "news": news}), should_stop)
             except ParibusError as error:
-                return {"type": "done", "status": "crashed", "reason": str(error)}
-            except Exception:
-                return {"type": "done", "status": "crashed", "reason": traceback.format_exc()[-TAIL:]}
+                return _crashed(str(error))
+            except OSError as error:
+                if error.errno in FULL:
+                    return _crashed(f"cannot write to {runs}: {error.strerror}")
+                return _crashed(traceback.format_exc()[-TAIL:])
+            except Exception as error:
+                return {**_crashed(traceback.format_exc()[-TAIL:]), "spoiled": _spoils(error)}
     except OSError as error:
-        return {"type": "done", "status": "crashed", "reason": f"cannot write to {folder.parent}: {error.strerror}"}
+        return _crashed(f"cannot write to {runs}: {error.strerror}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _train(job: Job, folder: Path, tell: Callable[[dict[str, Any]], None], stop: Stop) -> dict[str, Any]:
+def _crashed(reason: str) -> dict[str, Any]:
+    return {"type": "done", "status": "crashed", "reason": reason}
+
+
+def _spoils(error: Exception) -> bool:
+    """Whether a process is of no use after an error: CUDA answers every later call with it."""
+    return "CUDA error" in str(error) or type(error).__name__ == "AcceleratorError"
+
+
+def _train(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop) -> dict[str, Any]:
     from paribus.training.fit import train
 
-    record = train(job, folder, tell, stop)
+    record = train(job, folder, tell, should_stop)
     if record.status in records.RESULTS:
         records.write(record, folder)
         _settle(folder, folder.parent / job.id)
     return {"type": "done", "status": record.status, "reason": record.reason, "record": records.tree(record)}
 
 
-def _overfit(job: Job, folder: Path, tell: Callable[[dict[str, Any]], None], stop: Stop) -> dict[str, Any]:
+def _overfit(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop) -> dict[str, Any]:
     from paribus.training.smoke import overfit
 
     found = overfit(job, tell)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from platform import node
 
 from paribus.errors import StoreError
 from paribus.store import record as records
@@ -72,9 +73,9 @@ class Store:
 
 
 def _at_work(folder: Path) -> bool:
-    """Whether the process that a folder's name ends with is still there."""
-    number = folder.name.rpartition("-")[2]
-    return number.isdigit() and Path(f"/proc/{number}").exists()
+    """Whether the process that a folder's name ends with may still be there; nothing is known of other machines."""
+    owner, _, number = folder.name.partition(".partial-")[2].rpartition("-")
+    return owner not in ("", "old", node()) or (number.isdigit() and Path(f"/proc/{number}").exists())
 
 
 def locate(given: str | None = None) -> Path:
