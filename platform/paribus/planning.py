@@ -5,7 +5,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from paribus.errors import shown
 from paribus.parts import FAMILIES, Part, spec_class
 from paribus.parts.task import TaskSpec
+from paribus.spec.analysis import Analysis
 from paribus.spec.arms import Arm
 from paribus.spec.load import Loaded
 from paribus.spec.machine import seconds
@@ -103,6 +104,9 @@ class Plan:
     settings: dict[str, dict[str, dict[str, Any]]]  # arm -> task -> resolved settings
     machine: dict[str, Any]
     runs: list[Run]
+    sets: list[str] = field(default_factory=list)  # changes of the command line
+    only: list[str] = field(default_factory=list)  # the arms that it chose; all of them if empty
+    sources: str = ""  # digest of what the file and those that it extends say of training
 
     def job(self, run: Run) -> Job:
         return Job(run.id, run.seed, self.settings[run.arm][run.task], self.machine)
@@ -111,6 +115,12 @@ class Plan:
     def folder(self) -> str:
         """The name of the report's folder."""
         return f"{self.name}@{self.label}" if self.label else self.name
+
+    def deciding(self, task: TaskInfo) -> tuple[str, str]:
+        """The metric that decides on a task, and the split where it is measured: test where the task lacks the one."""
+        analysis = Analysis.model_validate(self.analysis)
+        split = analysis.split if analysis.split in task.splits else "test"
+        return analysis.metric_of(task.name, task.main_metric), split
 
     def tree(self) -> dict[str, Any]:
         return asdict(self)
@@ -156,6 +166,9 @@ def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (),
         settings={arm.name: {task: _settings(arm, task) for task in arm.setting.tasks} for arm in chosen},
         machine=loaded.experiment.machine.model_dump(),
         runs=runs,
+        sets=list(loaded.sets),
+        only=list(arms),
+        sources=loaded.sources,
     )
 
 
@@ -266,9 +279,9 @@ def _extras(path: tuple[str, ...], own: Mapping[Any, str], other: Mapping[Any, s
     if family not in FAMILIES or own.get(path, "null") in ("null", "—"):
         return ""
     told = []
-    for name, field in spec_class(family, own[path]).model_fields.items():
+    for name, known in spec_class(family, own[path]).model_fields.items():
         inner = (*path, name)
-        default = field.get_default(call_default_factory=True)
+        default = known.get_default(call_default_factory=True)
         plain = default.kind if isinstance(default, Part) else shown(default)
         if inner in own and inner not in other and own[inner] != plain:
             told.append(f"{name} {own[inner]}")

@@ -256,3 +256,62 @@ def test_every_experiment_of_the_project_is_right(file: Path) -> None:
     from paribus.spec.load import load
 
     assert load(file).arms[0].name == "baseline"
+
+
+def test_reports_are_found_by_names_that_look_like_files(lab: Path) -> None:
+    call(lab, "run", "copy-smoke.yaml", "--set", "training.optimizer.lr=0.02", "--seeds", "1", "--quiet")
+    done = call(lab, "report", "copy-smoke@lr=0.02", "--format", "md")
+    assert "copy-smoke@lr=0.02" in done.stdout
+    text = (lab / "reports" / "copy-smoke@lr=0.02" / "report.md").read_text()
+    assert "paribus report copy-smoke&#64;lr=0.02" in text
+    assert "paribus run copy-smoke.yaml --set training.optimizer.lr=0.02 --seeds 1 --fresh" in text
+
+
+def test_a_change_of_an_extended_file_or_of_the_precision_is_told(lab: Path, tmp_path: Path) -> None:
+    parent, child = tmp_path / "parent.yaml", tmp_path / "child.yaml"
+    parent.write_text((lab / "copy-smoke.yaml").read_text())
+    child.write_text("extends: parent.yaml\nname: child\nseeds: 1\n")
+    call(tmp_path, "run", "child.yaml", "--quiet", "--store", str(tmp_path / "store"))
+    report = ("report", "child.yaml", "--store", str(tmp_path / "store"), "--format", "md")
+    told = tmp_path / "reports" / "child" / "report.md"
+    for change, known in (
+        ("", False),
+        ("question: Why?\nmachine: {threads: 2}\n", False),
+        ("training: {steps: 3}\n", True),
+        ("machine: {precision: bf16}\n", True),
+    ):
+        child.write_text(f"extends: parent.yaml\nname: child\nseeds: 1\n{change}")
+        call(tmp_path, *report)
+        assert ("OUTOFDATE" in told.read_text()) == known, change
+    child.write_text("extends: parent.yaml\nname: child\nseeds: 1\n")
+    parent.write_text(parent.read_text() + "floors: []\n")
+    call(tmp_path, *report)
+    assert "OUTOFDATE" in told.read_text()
+
+
+def test_a_file_where_reports_should_go_is_one_clear_sentence(lab: Path, tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("")
+    done = call(tmp_path, "report", "copy-smoke", "--store", str(lab / ".paribus"), code=0)
+    assert done.stdout
+    store = tmp_path / ".paribus"
+    store.mkdir()
+    (store / "store.db").write_bytes((lab / ".paribus" / "store.db").read_bytes())
+    assert "the report cannot be written to" in call(tmp_path, "report", "copy-smoke", code=2).stderr
+
+
+def test_runs_know_their_statuses_and_show_what_decides(lab: Path) -> None:
+    assert "there is no status 'zzz'" in call(lab, "runs", "--status", "zzz", code=2).stderr
+    text = (lab / "copy-smoke.yaml").read_text()
+    (lab / "other.yaml").write_text(
+        text.replace("name: copy-smoke", "name: other") + "\nanalysis: {metric: loss, split: test_longer}\n"
+    )
+    call(lab, "run", "other.yaml", "--quiet", code=0)
+    assert "loss" in call(lab, "runs", "other").stdout
+    assert "on test_longer" in call(lab, "runs", "other").stdout
+
+
+def test_markup_in_a_question_is_text(lab: Path) -> None:
+    text = (lab / "copy-smoke.yaml").read_text()
+    (lab / "marked.yaml").write_text(text.replace("Does copying need positions?", "'[/bold] [red]x[/]'"))
+    assert "[/bold] [red]x[/]" in call(lab, "plan", "marked.yaml").stdout
+    assert "marked[/x].yaml" in call(lab, "plan", "marked[/x].yaml", code=2).stderr

@@ -126,7 +126,7 @@ class Moving(Shown):
         if isinstance(event, Moved):
             share = event.news["step"] / max(1, event.news["steps"])
             self._cells[event.job.id] = f"[cyan]{share:4.0%}[/]"
-            self._workers[event.worker] = f"{name}  {_news(event)}"
+            self._workers[event.worker] = f"{name}  {escape(_news(event))}"
             return
         self._cells[event.job.id] = SIGNS[event.status] if event.final else "[red]↻[/]"
         if event.reason:

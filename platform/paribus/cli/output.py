@@ -21,9 +21,9 @@ def as_json(value: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """A plain table on stdout; columns named in `right` hold numbers."""
-    shown = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    shown = Table(title=escape(title) or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in columns:
-        shown.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        shown.add_column(escape(column), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(escape(str(cell)) for cell in row))
     out.print(shown)

@@ -52,9 +52,9 @@ def report(
 
 def _stored(file: Path, store: "Store") -> "tuple[Plan, str]":
     """The newest plan of a file, with the question and analysis that it has now; and how else it has changed."""
-    from paribus.spec.load import headline
+    from paribus.spec.load import headline, sources
 
-    named = not file.suffix and store.database.plan(str(file))
+    named = None if file.suffix in (".yaml", ".yml") or file.is_file() else store.database.plan(str(file))
     if named:
         return named, ""
     head = headline(file)
@@ -63,16 +63,10 @@ def _stored(file: Path, store: "Store") -> "tuple[Plan, str]":
     if plan is None:
         known = [other.folder for other in store.database.plans()]
         raise StoreError(f"the store has no runs of '{head.name}' yet{suggestion(head.name, known)}")
-    changed = _trained(file.read_text(encoding="utf-8-sig")) != _trained(plan.text)
+    # Plans of older versions do not know; they are taken at their word.
+    changed = plan.sources != "" and sources(file) != plan.sources
     told = f"{file} was changed after these runs were planned; `paribus run {file}` plans anew" if changed else ""
     return replace(plan, question=head.question, analysis=head.analysis.model_dump()), told
-
-
-def _trained(text: str) -> dict[str, object]:
-    """What of a file training depends on, or which arms there are."""
-    from paribus.spec.source import parse
-
-    return {key: value for key, value in parse(text, "").data.items() if key not in ("question", "analysis", "machine")}
 
 
 def written(

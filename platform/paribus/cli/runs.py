@@ -5,7 +5,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from paribus.cli.output import as_json, table
-from paribus.errors import StoreError, suggestion
+from paribus.errors import ParibusError, StoreError, suggestion
+
+STATUSES = ("ok", "diverged", "crashed", "timeout", "interrupted", "pending")
 
 
 def runs(
@@ -31,6 +33,8 @@ def runs(
     """
     from paribus.store.folder import open_store
 
+    if status is not None and status not in STATUSES:
+        raise ParibusError(f"--status: there is no status '{status}'{suggestion(status, STATUSES)}")
     opened = open_store(store, create=False)
     members = opened.database.members(experiment)
     if experiment is not None and not members:
@@ -47,10 +51,10 @@ def runs(
         shown = (
             ""
             if score is None
-            else f"{score['metric']} {score['value']:.4g}"
+            else f"{score['metric']} {score['value']:.4g} on {score['split']}"
             if score["value"] is not None
             else score["reason"]
         )
         rows.append((member.run, member.name, member.status, shown))
-    table("", ["run", "name", "status", "test"], rows)
+    table("", ["run", "name", "status", "score"], rows)
     return 0

@@ -115,6 +115,15 @@ def _state(results: Results) -> str:
     return " · ".join([f"{tally['ok']}/{len(results.plan.runs)} runs ok", *rest])
 
 
+def reproduce(plan: Plan, arm: str = "") -> str:
+    """The command that trains a plan, or one arm of it beside the baseline, where the store lacks it."""
+    words = ["paribus", "run", plan.file, *(word for text in plan.sets for word in ("--set", text))]
+    words += [word for name in ([arm] if arm else plan.only) for word in ("--arms", name)]
+    count = len(plan.seeds)
+    seeds = [count] if plan.seeds == list(range(1, count + 1)) else plan.seeds
+    return shlex.join([*words, *(word for seed in seeds for word in ("--seeds", str(seed)))])
+
+
 def _environment(results: Results, key: str) -> str:
     """All values of one thing that the runs' environments say, the commonest case being one."""
     found: dict[str, None] = {}
@@ -164,7 +173,8 @@ def _method(results: Results) -> Iterator[str]:
 def _provenance(results: Results) -> Iterator[tuple[str, str]]:
     plan = results.plan
     yield "experiment file", plan.file
-    yield "rebuild this page", f"paribus report {shlex.quote(plan.file)}"
+    yield "rebuild this page", f"paribus report {shlex.quote(plan.folder if plan.label else plan.file)}"
+    yield "train it all again", f"{reproduce(plan)} --fresh"
     yield "plan", plan.digest
     yield "seeds", ", ".join(map(str, plan.seeds))
     names = {

@@ -75,11 +75,11 @@ class Results:
 
     def metric(self, task: TaskInfo) -> MetricInfo:
         """What decides on a task."""
-        return metric_named(task, self.analysis.metric_of(task.name, task.main_metric))
+        return metric_named(task, self.plan.deciding(task)[0])
 
     def split(self, task: TaskInfo) -> str:
         """Where it is measured: the split of the analysis, or test where the task lacks that one."""
-        return self.analysis.split if self.analysis.split in task.splits else "test"
+        return self.plan.deciding(task)[1]
 
     def rule(self, task: TaskInfo, metric: MetricInfo, split: str, *, exploratory: bool = False) -> Rule:
         """What decides on one metric; a smallest effect belongs to the main one alone."""

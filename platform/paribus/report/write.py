@@ -3,24 +3,31 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from paribus.errors import ParibusError
 from paribus.report import tables
 from paribus.report.findings import Findings
 
-File = tuple[str, str]
+File = tuple[str, str | bytes]  # path inside the folder, content
 
 
 def write(findings: Findings, folder: Path, formats: Sequence[str] = ("html", "md", "csv")) -> list[Path]:
     """Write the report in each format; gives the files."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for chosen in formats:
-        for name, text in FORMATS[chosen](findings):
-            path = folder / name
-            partial = path.with_name(f".{name}.partial")
-            partial.write_text(text, encoding="utf-8", newline="\n")
-            partial.replace(path)
-            written.append(path)
+        written += [place(folder / name, content) for name, content in FORMATS[chosen](findings)]
     return written
+
+
+def place(path: Path, content: str | bytes) -> Path:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.replace(path)
+    except OSError as error:
+        raise ParibusError(f"the report cannot be written to {path}: {error.strerror}") from None
+    return path
 
 
 def _html(findings: Findings) -> Iterator[File]:

@@ -1,5 +1,7 @@
 """A file becomes an experiment with all its arms, or one list of everything that is wrong, each with its place."""
 
+import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +26,7 @@ class Loaded:
     arms: tuple[Arm, ...]
     file: FilePath
     sets: tuple[str, ...] = ()
+    sources: str = ""  # as `sources` gives it
 
     @property
     def name(self) -> str:
@@ -77,7 +80,7 @@ def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
         reading.complain(path, replace(complaint, message=told))
     if reading.problems:
         raise SpecError(_in_order(reading))
-    return Loaded(experiment, tuple(found.arms), file, tuple(sets))
+    return Loaded(experiment, tuple(found.arms), file, tuple(sets), _digest(reading.sources))
 
 
 def headline(file: FilePath | str) -> Headline:
@@ -98,6 +101,22 @@ def headline(file: FilePath | str) -> Headline:
     if found.name is None:
         raise SpecError([Problem("name", "is missing; it names the folder under reports/", Place(str(file), 1, 1))])
     return found
+
+
+def sources(file: FilePath | str) -> str:
+    """A digest of what a file and those that it extends say of training, or of which arms there are."""
+    reading = _Reading()
+    _read_all(FilePath(file), reading, ())
+    return _digest(reading.sources)
+
+
+def _digest(read_in: Sequence[Source]) -> str:
+    free = {*Headline.model_fields, "claims", "tracking", "extends", "machine"}
+    trees = [{key: value for key, value in source.data.items() if key not in free} for source in read_in]
+    machines = [source.data.get("machine") for source in read_in]
+    precisions = [found["precision"] for found in machines if isinstance(found, dict) and "precision" in found]
+    text = json.dumps([trees, precisions], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _defaults() -> Tree:

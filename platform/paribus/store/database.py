@@ -162,21 +162,20 @@ class Database:
                 for row in connection.execute(query)
             ]
 
-    def main_scores(self, members: Sequence[Member], split: str = "test") -> dict[str, dict[str, Any]]:
-        """The test score of each run on the main metric of its task."""
+    def main_scores(self, members: Sequence[Member]) -> dict[str, dict[str, Any]]:
+        """The score of each run that decides in its experiment."""
         plans = {name: self.plan(name) for name in {member.experiment for member in members}}
-        metrics = {
-            member.run: next(task.main_metric for task in plan.tasks if task.name == member.task)
-            for member in members
-            if (plan := plans[member.experiment])
+        deciding = {
+            (name, task.name): plan.deciding(task) for name, plan in plans.items() if plan for task in plan.tasks
         }
+        wanted = {member.run: deciding[member.experiment, member.task] for member in members}
         found: dict[str, dict[str, Any]] = {}
         with self._reading() as connection:
-            for some in _pieces(list(metrics)):
-                query = sql.select(ScoreRow).where(ScoreRow.run.in_(some), ScoreRow.split == split)
-                for row in connection.execute(query):
-                    if row.metric == metrics[row.run]:
-                        found[row.run] = {"metric": row.metric, "value": row.value, "reason": row.reason}
+            for some in _pieces(list(wanted)):
+                for row in connection.execute(sql.select(ScoreRow).where(ScoreRow.run.in_(some))):
+                    if (row.metric, row.split) == wanted[row.run]:
+                        known = ("metric", "split", "value", "reason")
+                        found[row.run] = {name: getattr(row, name) for name in known}
         return found
 
     # Runs
