@@ -20,9 +20,9 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "planning": ({"errors", "parts", "spec"}, set()),
     "network": ({"errors", "parts", "spec"}, {"torch"}),
     "cost": ({"errors", "parts", "spec", "network"}, {"torch"}),
-    "store": ({"errors", "planning"}, {"sqlalchemy", "alembic", "pandas"}),
+    "store": ({"errors", "planning"}, {"sqlalchemy", "alembic", "pandas", "numpy"}),
     "training": (
-        {"errors", "parts", "spec", "planning", "network", "cost", "store.record"},
+        {"errors", "parts", "spec", "planning", "network", "cost", "store.record", "store.kept"},
         {"torch", "numpy", "lightning", "safetensors"},
     ),
     "running": ({"errors", "planning", "store"}, set()),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from paribus.parts import Part, spec_class
 from paribus.store.record import Score
 from paribus.training.data import Indices, Reading, Split
 from paribus.training.decoding import greedy, targets_of
+
+# Told of every batch: the split, what was read, the logits of what was asked, and what was written if anything was.
+Hear = Callable[[str, Reading, Tensor, list[tuple[int, ...]] | None], None]
 
 BATCH = 256
 ROOM = 10  # tokens that a written output may be longer than the longest right answer
@@ -28,13 +32,20 @@ class Evaluator:
     device: torch.device
     precision: Callable[[], AbstractContextManager[object]]
 
-    def scores(self, name: str, split: Split, metrics: Sequence[str], rows: Indices | None = None) -> list[Score]:
+    def scores(
+        self,
+        name: str,
+        split: Split,
+        metrics: Sequence[str],
+        rows: Indices | None = None,
+        hear: Hear | None = None,
+    ) -> list[Score]:
         """Each metric on the split, or the reason why there is none."""
         for side in ("encoder", "decoder"):
             capacity = self.network.capacity(side)
             if capacity is not None and split.longest(side) > capacity:
                 return [Score(name, metric, None, "capacity") for metric in metrics]
-        values = self._values(split, metrics, rows)
+        values = self._values(split, metrics, rows, partial(hear, name) if hear else None)
         return [
             Score(name, metric, values[metric])
             if np.isfinite(values[metric])
@@ -42,7 +53,9 @@ class Evaluator:
             for metric in metrics
         ]
 
-    def _values(self, split: Split, metrics: Sequence[str], rows: Indices | None) -> dict[str, float]:
+    def _values(
+        self, split: Split, metrics: Sequence[str], rows: Indices | None, hear: Callable[..., None] | None
+    ) -> dict[str, float]:
         was_training = self.network.training
         self.network.eval()
         loss, right, asked, exact = 0.0, 0, 0, 0
@@ -52,19 +65,23 @@ class Evaluator:
             with torch.inference_mode(), self.precision():
                 for piece in _pieces(split, rows):
                     reading = split.reading(piece).to(self.device)
-                    nll, hits = _judged(self.network(reading.batch, reading.places_N), reading)
+                    logits = self.network(reading.batch, reading.places_N)
+                    nll, hits = _judged(logits, reading)
                     loss, right, asked = loss + nll, right + hits, asked + reading.asked
-                    if writes:
-                        exact += self._exact(reading, split)
+                    written = self._written(reading, split) if writes else None
+                    if written is not None:
+                        answers = targets_of(split, reading.rows.tolist())
+                        exact += sum(one == other for one, other in zip(written, answers, strict=True))
+                    if hear is not None:
+                        hear(reading, logits, written)
         finally:
             self.network.train(was_training)
         share = right / asked
         return {"loss": loss / asked, "token_accuracy": share, "accuracy": share, "exact_match": exact / count}
 
-    def _exact(self, reading: Reading, split: Split) -> int:
+    def _written(self, reading: Reading, split: Split) -> list[tuple[int, ...]]:
         limit = getattr(self.decoding, "max_length", None) or int(split.targets.lengths.max()) + ROOM
-        written = greedy(self.network, reading, split, limit)
-        return sum(one == other for one, other in zip(written, targets_of(split, reading.rows.tolist()), strict=True))
+        return greedy(self.network, reading, split, limit)
 
 
 def _pieces(split: Split, rows: Indices | None) -> list[Indices]:

@@ -31,7 +31,8 @@ from paribus.spec.network import Architecture
 from paribus.spec.training import Training
 from paribus.store.record import Record, Score
 from paribus.training.data import Dataset, dataset
-from paribus.training.evaluation import Evaluator
+from paribus.training.evaluation import Evaluator, Hear
+from paribus.training.kept import Listener, keep
 from paribus.training.module import Diverged, Learner, Micro, Stream
 from paribus.training.streams import fingerprints
 
@@ -106,13 +107,17 @@ def train(run: Job, folder: Path, progress: Progress, asked: Asked) -> Record:
     watch = Watch(settings, network, costs.flops_per_token, device, progress, asked)
     status, reason, fail_step = "ok", "", None
     scores: list[Score] = []
+    peak = None
     _reset_peak(device)
     try:
         watch.fit(folder)
-        scores = watch.test()
+        heard = Listener(settings.data)
+        scores = watch.test(heard.hear)
         if any(score.reason == "not finite" for score in scores):
             raise Diverged(watch.step)
         save_file(watch.best_weights, folder / WEIGHTS)
+        peak = _peak(device)
+        keep(watch.evaluator, settings.data, heard, folder)
     except Diverged as error:
         status, reason, fail_step = "diverged", str(error), error.step
     except Stopped as error:
@@ -129,7 +134,7 @@ def train(run: Job, folder: Path, progress: Progress, asked: Asked) -> Record:
         steps=watch.step,
         tokens=watch.tokens,
         chosen_step=watch.best_step if status == "ok" else None,
-        peak_memory=_peak(device),
+        peak_memory=peak if peak is not None else _peak(device),
         cost=costs.tree(),
         scores=scores,
         curves=watch.curves(),
@@ -197,7 +202,7 @@ class Watch(Callback):
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        self._evaluator = Evaluator(
+        self.evaluator = Evaluator(
             self.network, self.settings.decoding, self.device, trainer.precision_plugin.val_step_context
         )
         self.network.train()
@@ -245,7 +250,7 @@ class Watch(Callback):
         rows = np.arange(min(training.evaluate.examples, len(split)))
         cheap = [metric for metric in self.settings.task.metrics if metric != "exact_match"]
         metrics = list(dict.fromkeys([*cheap, training.monitor]))
-        scores = {score.metric: score for score in self._evaluator.scores("validation", split, metrics, rows)}
+        scores = {score.metric: score for score in self.evaluator.scores("validation", split, metrics, rows)}
         watched = scores[training.monitor].value
         if scores["loss"].value is None and scores["loss"].reason != "capacity":
             raise Diverged(self.step)
@@ -280,7 +285,7 @@ class Watch(Callback):
                 name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
             }
 
-    def test(self) -> list[Score]:
+    def test(self, hear: Hear) -> list[Score]:
         """All metrics on all splits but training, once, with the chosen weights."""
         self._tell("testing")
         self.network.load_state_dict(self.best_weights)
@@ -289,7 +294,7 @@ class Watch(Callback):
         for name in self.settings.task.splits:
             if name != "training":
                 split = self.settings.data.split(name)
-                scores += self._evaluator.scores(name, split, self.settings.task.metrics)
+                scores += self.evaluator.scores(name, split, self.settings.task.metrics, hear=hear)
         return scores
 
     def _tell(self, note: str = "", *, evaluated: bool = False) -> None:
