@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from paribus.errors import ParibusError as ParibusError
     from paribus.planning import plan as plan
     from paribus.spec.load import load as load
-    from paribus.stats.contrast import contrasts as contrasts
+    from paribus.stats.table import contrasts as contrasts
 
 _HOMES = {
     "ParibusError": "paribus.errors",
-    "contrasts": "paribus.stats.contrast",
+    "contrasts": "paribus.stats.table",
     "load": "paribus.spec.load",
     "load_model": "paribus.api",
     "plan": "paribus.planning",

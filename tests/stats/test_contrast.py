@@ -9,7 +9,8 @@ from hypothesis import strategies as some
 from scipy import stats
 
 from paribus.errors import ParibusError
-from paribus.stats.contrast import Contrast, Observation, compare, contrasts
+from paribus.stats.contrast import Contrast, Observation, compare, compare_all
+from paribus.stats.table import contrasts
 from paribus.stats.verdict import VERDICTS, Rule
 
 BASE = [0.95, 0.96, 0.94, 0.955, 0.945]
@@ -174,7 +175,7 @@ def test_tasks_are_families_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (table({"a": BASE}), "no arm is called 'base'; the table has a"),
+        (table({"a": BASE}), "no arm is called .base.. Known: a"),
         (table({"base": BASE}).drop(columns="seed"), "the table lacks the column seed; it has arm, value"),
         (pd.concat([table({"base": BASE})] * 2), "more than one value for arm base, seed 0"),
     ],
@@ -182,3 +183,152 @@ def test_tasks_are_families_of_their_own() -> None:
 def test_what_is_wrong_with_a_table_is_said(frame: pd.DataFrame, message: str) -> None:
     with pytest.raises(ParibusError, match=message):
         contrasts(frame, baseline="base", direction="max")
+
+
+SIZES = (1, 2, 3, 5, 10, 20)
+
+
+def drawn(n: int, seed: int = 0) -> list[float]:
+    return list(0.9 + 0.02 * np.random.default_rng(seed).standard_normal(n))
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_without_pairs_the_test_is_that_of_welch(n: int) -> None:
+    arm, base = drawn(n), drawn(n + 2, 1)
+    found = one(arm, base, pairing="none", min_pairs=2).paired
+    assert found.mean == pytest.approx(np.mean(arm) - np.mean(base))
+    if n == 1:
+        assert isnan(found.p)
+        return
+    known = stats.ttest_ind(arm, base, equal_var=False)
+    ends = known.confidence_interval(0.95)
+    assert (found.p, found.df) == pytest.approx((known.pvalue, known.df))
+    assert (found.interval.low, found.interval.high) == pytest.approx((ends.low, ends.high))
+    lower, upper = (
+        stats.ttest_ind(arm, np.array(base) + side * 0.02, equal_var=False, alternative=way).pvalue
+        for side, way in ((-1, "greater"), (1, "less"))
+    )
+    assert found.p_tost == pytest.approx(max(lower, upper))
+
+
+def test_without_pairs_equal_scores_are_still_identical_and_other_seeds_still_compare() -> None:
+    assert one(BASE, pairing="none").verdict == "identical"
+    strangers = [Observation(seed + 100, "ok", value + 0.1) for seed, value in enumerate(BASE)]
+    found = compare({"base": runs(BASE), "arm": strangers}, "base", Rule("max", pairing="none"))["arm"]
+    assert found.verdict == "better"
+    assert not found.differences
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 20])
+def test_a_pooled_variance_is_that_of_the_additive_model(n: int) -> None:
+    from statsmodels.formula.api import ols
+
+    arms = {name: runs(drawn(n, index)) for index, name in enumerate(("base", "a", "b", "c"))}
+    rows = [(arm, run.seed, run.value) for arm, some in arms.items() for run in some]
+    frame = pd.DataFrame(rows, columns=["arm", "seed", "y"])
+    model = ols("y ~ C(arm, Treatment('base')) + C(seed)", frame).fit()
+    found = compare(arms, "base", Rule("max", variance="pooled", min_pairs=2))
+    if found["a"].not_pooled:
+        assert "noisy" in found["a"].not_pooled
+        return
+    for arm in "abc":
+        name = f"C(arm, Treatment('base'))[T.{arm}]"
+        pairs = found[arm].paired
+        assert (pairs.mean, pairs.p) == pytest.approx((model.params[name], model.pvalues[name]))
+        assert (pairs.interval.low, pairs.interval.high) == pytest.approx(tuple(model.conf_int().loc[name]))
+        assert pairs.df == 3 * (n - 1)
+        alone = compare({"base": arms["base"], arm: arms[arm]}, "base", Rule("max"))[arm].paired.p
+        assert found[arm].alone.p == pytest.approx(alone)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ([*drawn(4, 2), "diverged"], "a run failed"),
+        (drawn(4, 2), "not every arm has every seed"),
+        ([0.5, 1.5, 0.2, 1.9, 0.7], "noisy"),
+    ],
+)
+def test_variances_are_not_pooled_where_they_may_differ(values: Sequence[float | str], why: str) -> None:
+    arms = {"base": runs(BASE), "quiet": runs(drawn(5, 3)), "arm": runs(values)}
+    found = compare(arms, "base", Rule("max", variance="pooled"))["quiet"]
+    assert why in found.not_pooled
+    assert found.paired == found.alone
+
+
+def test_all_pairs_are_one_family() -> None:
+    arms = {"base": runs(BASE), **{name: runs(drawn(5, index)) for index, name in enumerate("abc")}}
+    found = compare_all(arms, "base", Rule("max", comparisons="all"))
+    assert [(contrast.arm, contrast.baseline) for contrast in found] == [
+        ("a", "base"), ("b", "base"), ("c", "base"), ("b", "a"), ("c", "a"), ("c", "b"),
+    ]  # fmt: skip
+    assert min(c.p for c in found) == pytest.approx(6 * min(c.paired.p for c in found))
+    assert list(compare(arms, "base", Rule("max", comparisons="all"))) == ["a", "b", "c"]
+
+
+def test_an_arm_of_another_size_is_compared_with_the_baseline_of_that_size() -> None:
+    arms = {"base": runs(BASE), "small": runs(drawn(5, 1)), "gru,small": runs(drawn(5, 2))}
+    found = compare(arms, "base", Rule("max"), {"gru,small": "small"})
+    assert (found["gru,small"].baseline, found["small"].baseline) == ("small", "base")
+    assert found["gru,small"].paired.mean == pytest.approx(np.mean(drawn(5, 2)) - np.mean(drawn(5, 1)))
+
+
+def test_an_excluded_run_counts_for_nothing() -> None:
+    kept, out = shifted(0.05, 0.06, 0.055, 0.05), [*shifted(0.05, 0.06, 0.055, 0.05), "excluded"]
+    assert one(out).paired == one(kept).paired
+    assert one(out).counts == one(kept).counts
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_failures_are_told_in_three_ways(n: int) -> None:
+    values: list[float | str] = [*(0.99 + 0.001 * index for index in range(n)), "diverged"]
+    found = one(values, [0.9] * (n + 1), unstable_failure_rate=1.0)
+    assert (found.paired.wins, found.worst_losses) == (n, 1)
+    assert found.p_worst == pytest.approx(stats.binomtest(n, n + 1).pvalue)
+    ends = stats.binomtest(1, n + 1).proportion_ci(method="exact")
+    assert (found.failure_interval.low, found.failure_interval.high) == pytest.approx((ends.low, ends.high))
+    assert found.p_failures == pytest.approx(stats.fisher_exact([[1, n], [0, n + 1]]).pvalue)
+    ends = stats.binomtest(n, n).proportion_ci(method="exact")
+    share = found.paired.share_interval
+    assert (share.low, share.high) == pytest.approx((ends.low, ends.high))
+
+
+def test_zero_of_five_against_four_of_five_only_just_shows_worked_by_hand() -> None:
+    found = one([0.9, "diverged", "diverged", "diverged", "diverged"])
+    assert found.p_failures == pytest.approx(12 / 252)  # margins 5, 5 and 4 failures
+
+
+def test_an_effect_found_with_little_power_is_overstated() -> None:
+    assert not one(WAYS[0][1]).overstated
+    found = one(shifted(0.05, 0.09, 0.07, 0.03, 0.08), smallest_effect=0.001)
+    assert found.verdict == "better"
+    assert found.overstated
+
+
+@given(
+    some.lists(some.floats(-0.1, 0.1), min_size=2, max_size=20),
+    some.integers(0, 19),
+    some.sampled_from(["diverged", "crashed", "timeout"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_won_pair_that_fails_instead_never_improves_a_verdict(shifts: list[float], at: int, how: str) -> None:
+    base = [0.9 + 0.01 * index for index in range(len(shifts))]
+    values: list[float | str] = [value + shift for value, shift in zip(base, shifts, strict=True)]
+    at = at % len(shifts)
+    good = one(values, base).verdict in ("better", "negligibly better")
+    values[at] = how
+    after = one(values, base)
+    assert good or after.verdict != "better" or after.paired.wins > len(shifts) / 2
+
+
+@given(some.lists(some.lists(some.floats(0.5, 1), min_size=4, max_size=4), min_size=2, max_size=31))
+@settings(max_examples=25, deadline=None)
+def test_one_more_arm_never_makes_another_more_certain(table: list[list[float]]) -> None:
+    arms = {"base": runs(BASE[:4]), **{f"a{index}": runs(values) for index, values in enumerate(table)}}
+    fewer = {name: values for name, values in arms.items() if name != f"a{len(table) - 1}"}
+    before, after = compare(fewer, "base", Rule("max", 0.1)), compare(arms, "base", Rule("max", 0.1))
+    for name, contrast in before.items():
+        assert not after[name].p < contrast.p - 1e-12
+        assert not after[name].p_tost < contrast.p_tost - 1e-12
+        low, wide = contrast.paired.simultaneous, after[name].paired.simultaneous
+        assert isnan(low.low) or wide.low <= low.low + 1e-12

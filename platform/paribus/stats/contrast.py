@@ -2,22 +2,21 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from math import isfinite, isnan, nan, sqrt
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
-from paribus.errors import ParibusError
-from paribus.stats.correction import Correction, adjusted
-from paribus.stats.interval import of_sd
-from paribus.stats.paired import Paired, correlation, paired, superiority, welch
-from paribus.stats.power import detectable, seeds_to_detect, seeds_to_equate
-from paribus.stats.verdict import FAILURES, Counts, Rule, Verdict, judge, tags
+from paribus.stats.correction import adjusted
+from paribus.stats.interval import Interval, of_sd, of_share
+from paribus.stats.paired import Paired, Pool, correlation, paired, superiority, unpaired, welch
+from paribus.stats.power import detectable, power, seeds_to_detect, seeds_to_equate
+from paribus.stats.verdict import EXCLUDED, FAILURES, Counts, Rule, Verdict, judge, tags
 
-if TYPE_CHECKING:
-    import pandas as pd
+MOST_UNLIKE = 3  # arms whose noise differs by more share no spread
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,8 @@ class Contrast:
     superiority: float = nan
     verdict: Verdict = "insufficient"
     tags: tuple[str, ...] = ()
+    alone: Paired = Paired(0)  # by the spread of this arm's differences, which is `paired` unless variances are pooled
+    not_pooled: str = ""  # why they are not, where they should be
 
     @property
     def relative(self) -> float:
@@ -111,42 +112,87 @@ class Contrast:
         return self.paired.losses + self.counts.failed
 
     @property
+    def p_worst(self) -> float:
+        """The sign test of wins and losses when every failed run is a loss."""
+        told = self.paired.wins + self.worst_losses
+        return float(stats.binomtest(self.paired.wins, told).pvalue) if told else nan
+
+    @property
+    def failure_interval(self) -> Interval:
+        """Where the arm's true failure rate lies, exactly (Clopper and Pearson)."""
+        return of_share(self.counts.failed, self.counts.ok + self.counts.failed)
+
+    @property
+    def overstated(self) -> bool:
+        """Whether a difference was found that would mostly be missed if it were the smallest that matters."""
+        margin, spread = self.rule.smallest_effect, self.paired.sd
+        if self.verdict not in ("better", "worse") or margin is None or not spread:
+            return False
+        return power(margin / spread, self.paired.n, self.rule.alpha) < 0.5
+
+    @property
     def told_tags(self) -> str:
         return "; ".join(self.tags)
 
 
-def compare(arms: Mapping[str, Sequence[Observation]], baseline: str, rule: Rule) -> dict[str, Contrast]:
-    """The contrast of every other arm; they are one family, less those that cannot take the data."""
-    family = [arm for arm in arms if arm != baseline and _applicable(arms[arm]) and _applicable(arms[baseline])]
-    level = rule.alpha / max(1, len(family)) if rule.correction == "holm" else rule.alpha
-    plain = {
-        arm: _contrast(arm, baseline, arms[arm], arms[baseline], rule, max(1, len(family)), level)
-        for arm in arms
-        if arm != baseline
-    }
-    return plain | {arm: _judged(found) for arm, found in _corrected([plain[arm] for arm in family]).items()}
+def compare(
+    arms: Mapping[str, Sequence[Observation]],
+    baseline: str,
+    rule: Rule,
+    against: Mapping[str, str] | None = None,
+) -> dict[str, Contrast]:
+    """The contrast of every other arm with the baseline, or with the arm that `against` names for it."""
+    found = compare_all(arms, baseline, rule, against)
+    return {contrast.arm: contrast for contrast in found[: len(arms) - 1]}
 
 
-def _applicable(runs: Iterable[Observation]) -> bool:
-    return all(run.applicable for run in runs)
+def compare_all(
+    arms: Mapping[str, Sequence[Observation]],
+    baseline: str,
+    rule: Rule,
+    against: Mapping[str, str] | None = None,
+) -> list[Contrast]:
+    """One family: every arm against its baseline, then all other pairs if the rule asks for them.
+
+    Contrasts of arms that cannot take the data stay outside the family.
+    """
+    runs = {arm: [run for run in some if run.status != EXCLUDED] for arm, some in arms.items()}
+    pairs = [(arm, (against or {}).get(arm, baseline)) for arm in arms if arm != baseline]
+    if rule.comparisons == "all":
+        pairs += [
+            (arm, other) for other, arm in combinations(arms, 2) if {(arm, other), (other, arm)}.isdisjoint(pairs)
+        ]
+    family = sum(_applicable(runs[arm], runs[other]) for arm, other in pairs)
+    level = rule.alpha / max(1, family) if rule.correction == "holm" else rule.alpha
+    pool = _pool(runs) if rule.variance == "pooled" else None
+    plain = [_contrast(arm, other, runs, rule, max(1, family), level, pool) for arm, other in pairs]
+    corrected = iter(_corrected([contrast for contrast in plain if contrast.counts.applicable]))
+    return [_judged(next(corrected)) if contrast.counts.applicable else contrast for contrast in plain]
+
+
+def _applicable(*arms: Iterable[Observation]) -> bool:
+    return all(run.applicable for runs in arms for run in runs)
 
 
 def _contrast(
     arm: str,
     baseline: str,
-    runs: Sequence[Observation],
-    others: Sequence[Observation],
+    arms: Mapping[str, Sequence[Observation]],
     rule: Rule,
     comparisons: int,
     level: float,
+    pool: Pool | str | None,
 ) -> Contrast:
     """The contrast of one arm before it is corrected for the others."""
+    runs, others = arms[arm], arms[baseline]
     left, right = _values(runs), _values(others)
     seeds = [seed for seed in left if seed in right]
     x, y = (rule.sign * np.array([values[seed] for seed in seeds], dtype=float) for values in (left, right))
     mine, theirs = (np.array(list(values.values()), dtype=float) for values in (left, right))
-    pairs = paired(x, y, alpha=rule.alpha, comparisons=comparisons, smallest_effect=rule.smallest_effect)
-    applicable = _applicable(runs) and _applicable(others)
+    alone = _by_seed(x, y, rule, comparisons) if rule.pairing == "seed" else _by_arm(left, right, rule, comparisons)
+    pooled = isinstance(pool, Pool) and rule.pairing == "seed"
+    pairs = _by_seed(x, y, rule, comparisons, pool) if pooled else alone
+    applicable = _applicable(runs, others)
     return Contrast(
         arm,
         baseline,
@@ -162,7 +208,46 @@ def _contrast(
         correlation=correlation(x, y),
         superiority=superiority(rule.sign * mine, rule.sign * theirs),
         verdict="insufficient" if applicable else "not applicable",
+        alone=alone,
+        not_pooled=pool if isinstance(pool, str) else "",
     )
+
+
+def _by_seed(
+    x: NDArray[np.float64], y: NDArray[np.float64], rule: Rule, comparisons: int, pool: Pool | str | None = None
+) -> Paired:
+    return paired(
+        x,
+        y,
+        alpha=rule.alpha,
+        comparisons=comparisons,
+        smallest_effect=rule.smallest_effect,
+        pool=pool if isinstance(pool, Pool) else None,
+    )
+
+
+def _by_arm(arm: Mapping[Hashable, float], baseline: Mapping[Hashable, float], rule: Rule, comparisons: int) -> Paired:
+    mine, theirs = ({seed: rule.sign * value for seed, value in some.items()} for some in (arm, baseline))
+    return unpaired(mine, theirs, alpha=rule.alpha, comparisons=comparisons, smallest_effect=rule.smallest_effect)
+
+
+def _pool(arms: Mapping[str, Sequence[Observation]]) -> Pool | str:
+    """The spread that all arms have in common once arm and seed are taken out, or why it may not be used."""
+    able = [runs for runs in arms.values() if _applicable(runs)]
+    if any(run.failed for runs in able for run in runs):
+        return "a run failed"
+    tables = [_values(runs) for runs in able]
+    seeds = list(tables[0]) if tables else []
+    if len(tables) < 2 or len(seeds) < 2 or any(set(table) != set(seeds) for table in tables):
+        return "not every arm has every seed"
+    scores = np.array([[table[seed] for seed in seeds] for table in tables])
+    rest = scores - scores.mean(1, keepdims=True) - scores.mean(0, keepdims=True) + scores.mean()
+    # What is left of few arms is alike by construction, so their own spread over seeds is looked at too.
+    spreads = (rest.std(1, ddof=1), scores.std(1, ddof=1))
+    if any(spread.max() > MOST_UNLIKE * spread.min() for spread in spreads):
+        return f"one arm is more than {MOST_UNLIKE} times as noisy as another"
+    df = (len(tables) - 1) * (len(seeds) - 1)
+    return Pool(float(np.sqrt(2 * (rest**2).sum() / df)), df)
 
 
 def _values(runs: Iterable[Observation]) -> dict[Hashable, float]:
@@ -195,7 +280,7 @@ def _outlook(pairs: Paired, rule: Rule, level: float) -> Outlook:
     )
 
 
-def _corrected(family: Sequence[Contrast]) -> dict[str, Contrast]:
+def _corrected(family: Sequence[Contrast]) -> list[Contrast]:
     raw = [contrast.paired.p for contrast in family]
     columns: dict[str, list[float]] = {
         "p_holm": adjusted(raw, "holm"),
@@ -204,17 +289,10 @@ def _corrected(family: Sequence[Contrast]) -> dict[str, Contrast]:
         "p_tost": adjusted([contrast.paired.p_tost for contrast in family], "holm"),
         "p_not_worse": adjusted([contrast.paired.p_not_worse for contrast in family], "holm"),
     }
-    return {
-        contrast.arm: replace(
-            contrast,
-            p_holm=columns["p_holm"][index],
-            p_bh=columns["p_bh"][index],
-            p=columns["p"][index],
-            p_tost=columns["p_tost"][index],
-            p_not_worse=columns["p_not_worse"][index],
-        )
+    return [
+        replace(contrast, **{name: column[index] for name, column in columns.items()})  # type: ignore[arg-type]
         for index, contrast in enumerate(family)
-    }
+    ]
 
 
 def _judged(contrast: Contrast) -> Contrast:
@@ -255,6 +333,7 @@ COLUMNS: Mapping[str, str] = {
     "p_signflip": "paired.p_signflip",
     "p_signflip_floor": "paired.signflip_floor",
     "welch_p": "p_welch",
+    "p_t_alone": "alone.p",
     "smallest_effect": "rule.smallest_effect",
     "tost_p": "paired.p_tost",
     "tost_p_holm": "p_tost",
@@ -265,12 +344,17 @@ COLUMNS: Mapping[str, str] = {
     "d_av": "standardised",
     "pi_unpaired": "superiority",
     "pi_paired": "paired.share_won",
+    "pi_paired_low": "paired.share_interval.low",
+    "pi_paired_high": "paired.share_interval.high",
     "wins": "paired.wins",
     "ties": "paired.ties",
     "losses": "paired.losses",
     "wins_wc": "paired.wins",
     "losses_wc": "worst_losses",
     "fail_fisher_p": "p_failures",
+    "sign_p_wc": "p_worst",
+    "fail_low": "failure_interval.low",
+    "fail_high": "failure_interval.high",
     "mdd80": "outlook.detectable",
     "seeds80_observed": "outlook.seeds_observed",
     "seeds80_smallest_effect": "outlook.seeds_smallest_effect",
@@ -284,55 +368,3 @@ COLUMNS: Mapping[str, str] = {
 def row(contrast: Contrast) -> dict[str, Cell]:
     """The contrast as one line of a table; nan and None are missing."""
     return {column: attrgetter(path)(contrast) for column, path in COLUMNS.items()}
-
-
-def contrasts(
-    frame: "pd.DataFrame",
-    *,
-    baseline: str,
-    direction: Literal["max", "min"],
-    smallest_effect: float | None = None,
-    alpha: float = 0.05,
-    correction: Correction = "holm",
-    min_pairs: int = 3,
-    unstable_failure_rate: float = 1 / 3,
-) -> "pd.DataFrame":
-    """One row for each arm of each task, from columns arm, seed, value and, where they are known, status and task."""
-    import pandas as pd
-
-    rule = Rule(direction, smallest_effect, alpha, correction, min_pairs, unstable_failure_rate)
-    _check(frame, baseline)
-    tasks = frame["task"] if "task" in frame else pd.Series("", index=frame.index)
-    found = [
-        {"task": str(task), **row(contrast)}
-        for task, part in frame.groupby(tasks, sort=False)
-        for contrast in compare(_observations(part), baseline, rule).values()
-    ]
-    return pd.DataFrame(found, columns=["task", *COLUMNS])
-
-
-def _check(frame: "pd.DataFrame", baseline: str) -> None:
-    missing = [name for name in ("arm", "seed", "value") if name not in frame]
-    if missing:
-        raise ParibusError(
-            f"the table lacks the column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}"
-        )
-    keys = [name for name in ("task", "arm", "seed") if name in frame]
-    twice = frame[frame.duplicated(keys)]
-    if len(twice):
-        named = ", ".join(f"{key} {twice.iloc[0][key]}" for key in keys)
-        raise ParibusError(f"the table has more than one value for {named}; give each run one row")
-    tasks = frame["task"] if "task" in frame else frame["arm"].map(lambda _: "")
-    for task, part in frame.groupby(tasks, sort=False):
-        arms = list(dict.fromkeys(part["arm"].map(str)))
-        if baseline not in arms:
-            where = f" of task {task}" if task else ""
-            raise ParibusError(f"no arm{where} is called {baseline!r}; the table has {', '.join(arms)}")
-
-
-def _observations(frame: "pd.DataFrame") -> dict[str, list[Observation]]:
-    found: dict[str, list[Observation]] = {}
-    statuses = frame["status"] if "status" in frame else ["ok"] * len(frame)
-    for arm, seed, value, status in zip(frame["arm"], frame["seed"], frame["value"], statuses, strict=True):
-        found.setdefault(str(arm), []).append(Observation(seed, str(status), float(value)))
-    return found

@@ -18,15 +18,15 @@ def adjusted(p_values: Sequence[float], how: Correction) -> list[float]:
     if not len(p) or how == "none":
         return [float(value) for value in p]
     known = np.where(np.isnan(p), 1.0, p)
-    corrected = {"holm": _holm, "bh": _benjamini_hochberg}[how](known)
+    corrected = {"holm": holm, "bh": _benjamini_hochberg}[how](known)
     return [float(value) for value in np.where(np.isnan(p), np.nan, corrected)]
 
 
-def _holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The k-th smallest of m times m - k + 1, never below those before it (Holm 1979)."""
-    order = np.argsort(p, kind="stable")
-    raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    return _unsorted(np.minimum(raised, 1.0), order)
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The k-th smallest of m times m - k + 1, never below those before it (Holm 1979); families are rows."""
+    order = np.argsort(p, axis=-1, kind="stable")
+    ranked = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
+    return _unsorted(np.minimum(np.maximum.accumulate(ranked, axis=-1), 1.0), order)
 
 
 def _benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -38,5 +38,5 @@ def _benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _unsorted(values: NDArray[np.float64], order: NDArray[np.intp]) -> NDArray[np.float64]:
     result = np.empty_like(values)
-    result[order] = values
+    np.put_along_axis(result, order, values, -1)
     return result

@@ -17,7 +17,7 @@ class Interval:
 NOWHERE = Interval(nan, nan)
 
 
-def around(mean: float, se: float, df: int, level: float) -> Interval:
+def around(mean: float, se: float, df: float, level: float) -> Interval:
     """The interval that covers the true mean with probability `level`."""
     half = float(stats.t.ppf((1 + level) / 2, df)) * se
     return Interval(mean - half, mean + half)
@@ -28,3 +28,13 @@ def of_sd(sd: float, n: int, level: float = 0.8) -> Interval:
     df = n - 1
     low, high = (float(stats.chi2.ppf(share, df)) for share in ((1 + level) / 2, (1 - level) / 2))
     return Interval(sd * sqrt(df / low), sd * sqrt(df / high))
+
+
+def of_share(count: int, n: int, level: float = 0.95) -> Interval:
+    """The exact interval for a share that was counted `count` times in n (Clopper and Pearson)."""
+    if n == 0:
+        return NOWHERE
+    tail = (1 - level) / 2
+    low = float(stats.beta.ppf(tail, count, n - count + 1)) if count else 0.0
+    high = float(stats.beta.isf(tail, count + 1, n - count)) if count < n else 1.0
+    return Interval(low, high)

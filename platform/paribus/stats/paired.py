@@ -1,6 +1,7 @@
-"""What differences by seed say of their mean; positive is better."""
+"""What differences say of their mean, by seed or not; positive is better."""
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from math import exp, isnan, lgamma, nan, sqrt
@@ -9,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from paribus.stats.interval import NOWHERE, Interval, around
+from paribus.stats.interval import NOWHERE, Interval, around, of_share
 
 Array = NDArray[np.float64]
+Numbers = Array | float
 
 EXACT_UNTIL = 16  # pairs up to which all sign flips are counted; beyond, this many are drawn
 DRAWS = 9_999
@@ -21,7 +23,7 @@ DRAWS = 9_999
 class Paired:
     """Estimates and tests of n differences; nan where n or their spread does not allow one."""
 
-    n: int
+    n: int  # of pairs; the lesser number of values where nothing is paired
     mean: float = nan
     sd: float = nan
     se: float = nan
@@ -39,10 +41,8 @@ class Paired:
     wins: int = 0
     ties: int = 0
     losses: int = 0
-
-    @property
-    def df(self) -> int:
-        return max(0, self.n - 1)
+    df: float = 0.0
+    won: float = 0.0  # pairs that the arm wins; a tie is half a win
 
     @property
     def identical(self) -> bool:
@@ -56,7 +56,12 @@ class Paired:
     @property
     def share_won(self) -> float:
         """The share of pairs that the arm wins; a tie is half a win."""
-        return (self.wins + self.ties / 2) / self.n if self.n else nan
+        return self.won / self.n if self.n else nan
+
+    @property
+    def share_interval(self) -> Interval:
+        """Where the true share lies, exactly (Clopper and Pearson); halves are rounded down."""
+        return of_share(int(self.won), self.n)
 
     @property
     def least_margin(self) -> float:
@@ -64,44 +69,112 @@ class Paired:
         return max(abs(self.narrow.low), abs(self.narrow.high))
 
 
-def paired(arm: Array, baseline: Array, *, alpha: float, comparisons: int, smallest_effect: float | None) -> Paired:
+@dataclass(frozen=True)
+class Pool:
+    """The spread of a difference by seed as all arms together show it."""
+
+    sd: float
+    df: float
+
+
+def paired(
+    arm: Array,
+    baseline: Array,
+    *,
+    alpha: float,
+    comparisons: int,
+    smallest_effect: float | None,
+    pool: Pool | None = None,
+) -> Paired:
     """Contrast of two arrays of equal length, in the same order of seeds, oriented so that more is better."""
     differences = arm - baseline
     n = len(differences)
     if n == 0:
         return Paired(0)
     mean = float(differences.mean())
+    wins, ties, losses = _tally(differences)
+    seen = Paired(n, mean, wins=wins, ties=ties, losses=losses, df=n - 1.0, won=wins + ties / 2)
+    if n == 1:
+        return seen
+    sd = float(differences.std(ddof=1))
+    if no_spread(sd, arm, baseline):
+        return replace(seen, sd=0.0, se=0.0)
+    spread = pool or Pool(sd, n - 1.0)
+    return replace(
+        _tested(seen, spread.sd, spread.sd / sqrt(n), spread.df, alpha, comparisons, smallest_effect),
+        p_signflip=sign_flip(differences),
+        signflip_floor=floor(n - ties),
+    )
+
+
+def unpaired(
+    arm: Mapping[Hashable, float],
+    baseline: Mapping[Hashable, float],
+    *,
+    alpha: float,
+    comparisons: int,
+    smallest_effect: float | None,
+) -> Paired:
+    """Contrast of two means whose seeds share nothing, by Welch; wins and losses are told for the seeds in common."""
+    x, y = (np.array(list(values.values()), dtype=float) for values in (arm, baseline))
+    n = min(len(x), len(y))
+    if n == 0:
+        return Paired(0)
+    mean = float(x.mean() - y.mean())
+    wins, ties, losses = _tally(np.array([arm[seed] - baseline[seed] for seed in arm if seed in baseline]))
+    seen = Paired(n, mean, wins=wins, ties=ties, losses=losses, df=n - 1.0, won=superiority(x, y) * len(x))
+    if n == 1:
+        return seen
+    variances = [float(values.var(ddof=1)) / len(values) for values in (x, y)]
+    se = sqrt(sum(variances))
+    if no_spread(se * sqrt(n), x, y):
+        return replace(seen, sd=0.0, se=0.0)
+    df = se**4 / sum(v**2 / (len(values) - 1) for v, values in zip(variances, (x, y), strict=True))
+    return _tested(seen, se * sqrt(n), se, df, alpha, comparisons, smallest_effect)
+
+
+def _tally(differences: Array) -> tuple[int, int, int]:
     signs = np.sign(differences)
     wins, ties, losses = (int((signs == sign).sum()) for sign in (1, 0, -1))
-    if n == 1:
-        return Paired(1, mean, wins=wins, ties=ties, losses=losses)
-    sd = float(differences.std(ddof=1))
-    scale = max(float(np.abs(arm).max()), float(np.abs(baseline).max()))
-    if sd <= 1e-12 * scale:  # the rounding of subtraction is no spread: t would come out as large as one likes
-        return Paired(n, mean, 0.0, 0.0, wins=wins, ties=ties, losses=losses)
-    se = sd / sqrt(n)
-    df = n - 1
-    margin = smallest_effect
-    return Paired(
-        n,
-        mean,
-        sd,
-        se,
+    return wins, ties, losses
+
+
+def no_spread(sd: float, *values: Array) -> bool:
+    """Whether a spread is only the rounding of subtraction, with which t would come out as large as one likes."""
+    return sd <= 1e-12 * max(float(np.abs(some).max()) for some in values)
+
+
+def _tested(
+    seen: Paired, sd: float, se: float, df: float, alpha: float, comparisons: int, margin: float | None
+) -> Paired:
+    mean = seen.mean
+    return replace(
+        seen,
+        sd=sd,
+        se=se,
+        df=df,
         interval=around(mean, se, df, 1 - alpha),
         simultaneous=around(mean, se, df, 1 - alpha / max(1, comparisons)),
         narrow=around(mean, se, df, 1 - 2 * alpha),
         t=mean / se,
-        p=float(2 * stats.t.sf(abs(mean) / se, df)),
-        p_signflip=sign_flip(differences),
-        signflip_floor=floor(n - ties),
-        p_tost=nan if margin is None else float(stats.t.sf((margin - abs(mean)) / se, df)),
+        p=float(p_different(mean, se, df)),
+        p_tost=nan if margin is None else float(p_equivalent(mean, se, df, margin)),
         p_not_worse=nan if margin is None else float(stats.t.sf((mean + margin) / se, df)),
         dz=mean / sd,
-        gz=hedges(df) * mean / sd if n > 2 else nan,
-        wins=wins,
-        ties=ties,
-        losses=losses,
+        gz=hedges(df) * mean / sd if df > 1 else nan,
     )
+
+
+def p_different(mean: Numbers, se: Numbers, df: float) -> Array:
+    """The two-sided p of Student's t."""
+    found: Array = 2 * stats.t.sf(np.abs(mean) / se, df)
+    return found
+
+
+def p_equivalent(mean: Numbers, se: Numbers, df: float, margin: float) -> Array:
+    """The p of two one-sided tests within the margin: that of the nearer end."""
+    found: Array = stats.t.sf((margin - np.abs(mean)) / se, df)
+    return found
 
 
 def sign_flip(differences: Array) -> float:
@@ -126,7 +199,7 @@ def floor(n: int) -> float:
     return min(1.0, 2.0 ** (1 - n))
 
 
-def hedges(df: int) -> float:
+def hedges(df: float) -> float:
     """The factor that takes the bias of few pairs out of a standardised difference."""
     return exp(lgamma(df / 2) - lgamma((df - 1) / 2)) / sqrt(df / 2)
 

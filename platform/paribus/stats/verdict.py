@@ -22,6 +22,7 @@ Verdict = Literal[
 ]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 FAILURES = ("diverged", "crashed", "timeout")
+EXCLUDED = "excluded"  # by a person, with a reason; such a run counts for nothing
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Rule:
     correction: Correction = "holm"
     min_pairs: int = 3
     unstable_failure_rate: float = 1 / 3
+    comparisons: Literal["baseline", "all"] = "baseline"
+    pairing: Literal["seed", "none"] = "seed"
+    variance: Literal["per_arm", "pooled"] = "per_arm"
 
     @property
     def sign(self) -> int:
@@ -86,7 +90,7 @@ def compared(paired: Paired, differs: bool, equivalent: bool) -> Verdict:
 def flips(found: Verdict, counts: Counts, paired: Paired) -> bool:
     """Whether a good verdict goes when a failed run counts as a lost pair."""
     good = found in ("better", "negligibly better", "equivalent")
-    return good and counts.failed > 0 and paired.wins + paired.ties / 2 <= counts.planned / 2
+    return good and counts.failed > 0 and paired.won <= counts.planned / 2
 
 
 def tags(
@@ -109,7 +113,7 @@ def tags(
         found += ["worst case flips it"] * flips(
             compared(paired, p <= rule.alpha, p_tost <= rule.alpha), counts, paired
         )
-    if not isnan(paired.p):
+    if not isnan(paired.p_signflip):
         found.append(_exact(paired, rule.alpha))
     found += ["provisional"] * (counts.waiting > 0)
     return tuple(found)
