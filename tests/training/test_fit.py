@@ -171,7 +171,7 @@ def test_a_split_longer_than_a_part_has_places_has_no_value_and_says_why(trained
 def test_labels_are_learned_by_encoders_and_decoders(trained: Trained, family: str) -> None:
     task = "task={kind: parity, longest: 6, training_examples: 60, validation_examples: 20, test_examples: 20}"
     record = trained(task, f"network.family={family}", "training.steps=4")
-    assert {s.metric for s in record.scores} == {"accuracy", "loss"}
+    assert {s.metric for s in record.scores if s.split == "test"} == {"accuracy", "loss"}
     assert record.status == "ok"
 
 
@@ -240,3 +240,33 @@ def test_weight_decay_spares_biases_norms_and_tables(write: Write) -> None:
         names[id(p)] for p in spared["params"]
     }
     assert len(decayed["params"]) + len(spared["params"]) == len(names)
+
+
+def test_probes_tell_what_goes_on_inside_at_the_first_and_the_last_step(trained: Trained) -> None:
+    uniform = trained("network.mixer={kind: attention, score: uniform}")
+    assert score(uniform, "logit_spread", "first_step") == 0.0
+    found = {name for name in uniform.probes["last"] if name.startswith("attention_entropy")}
+    places = ("encoder.0.mixer", "encoder.1.mixer", "decoder.0.mixer", "decoder.0.cross", "decoder.1.mixer")
+    assert found == {f"attention_entropy.{place}" for place in (*places, "decoder.1.cross")}
+    plain = trained()
+    for name in ("first", "last"):
+        assert score(plain, "logit_spread", f"{name}_step") > 0
+        norms = [value for key, value in plain.probes[name].items() if key.startswith("gradient_norm.")]
+        assert score(plain, "gradient_norm", f"{name}_step") == pytest.approx(sum(norm**2 for norm in norms) ** 0.5)
+    assert plain.probes["first"] != plain.probes["last"]
+    assert not [one for one in plain.scores if one.metric == "train_eval_gap"]
+
+
+def test_batch_norm_tells_how_far_training_and_evaluation_are_apart(trained: Trained) -> None:
+    slow = trained("network.norm={kind: batch, momentum: 0.001}")
+    quick = trained("network.norm={kind: batch, momentum: 0.5}")
+    assert score(slow, "train_eval_gap", "training") > abs(score(quick, "train_eval_gap", "training"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler about itself
+def test_a_compiled_network_learns_the_same(trained: Trained) -> None:
+    plain, compiled = (trained("network.depth=1", f"machine.compile={on}") for on in ("false", "true"))
+    assert compiled.environment["compile"] is True
+    assert compiled.run == plain.run
+    assert score(compiled, "loss") == pytest.approx(score(plain, "loss"), rel=1e-3)

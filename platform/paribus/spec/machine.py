@@ -35,7 +35,7 @@ class Machine(Strict):
     devices: Annotated[PositiveInt, NotBuilt((1,))] = Field(1, description="for one run")
     strategy: Annotated[str, NotBuilt(("auto",))] = Field("auto", description="as Lightning's")
     precision: Literal[32, "bf16", 16] = Field(32, description="part of a run's identity")
-    compile: Annotated[bool, NotBuilt((False,))] = Field(False, description="torch.compile the network")
+    compile: bool = Field(False, description="torch.compile the network; needs a C++ compiler")
     threads: PositiveInt = Field(1, description="per run on CPU")
     checkpoint: Annotated[dict[str, Any], NotBuilt(({"every_seconds": 60},))] = Field(
         {"every_seconds": 60}, description="how often a run can be gone on with"

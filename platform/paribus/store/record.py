@@ -48,6 +48,7 @@ class Record:
     order: list[tuple[int, str]] = field(default_factory=list)  # (micro-steps, hash of all batches so far)
     initial: dict[str, str] = field(default_factory=dict)  # role path -> shape and hash of the first values
     environment: dict[str, Any] = field(default_factory=dict)
+    probes: dict[str, dict[str, float]] = field(default_factory=dict)  # at the first step and the last, by place
 
     @property
     def speed(self) -> float | None:

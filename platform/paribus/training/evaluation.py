@@ -66,7 +66,7 @@ class Evaluator:
                 for piece in _pieces(split, rows):
                     reading = split.reading(piece).to(self.device)
                     logits = self.network(reading.batch, reading.places_N)
-                    nll, hits = _judged(logits, reading)
+                    nll, hits = judged(logits, reading)
                     loss, right, asked = loss + nll, right + hits, asked + reading.asked
                     written = self._written(reading, split) if writes else None
                     if written is not None:
@@ -91,7 +91,7 @@ def _pieces(split: Split, rows: Indices | None) -> list[Indices]:
     return [ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH)]
 
 
-def _judged(logits: Tensor, reading: Reading) -> tuple[float, int]:
+def judged(logits: Tensor, reading: Reading) -> tuple[float, int]:
     """Sum of the negative log-likelihood, and how many targets were the likeliest."""
     flat, targets = logits.flatten(0, -2).float(), reading.wanted()
     nll = functional.cross_entropy(flat, targets, reduction="sum")

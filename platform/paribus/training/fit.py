@@ -30,7 +30,8 @@ from paribus.spec.machine import Machine, seconds
 from paribus.spec.network import Architecture
 from paribus.spec.training import Training
 from paribus.store.record import Record, Score
-from paribus.training.data import Dataset, dataset
+from paribus.training import probes
+from paribus.training.data import Dataset, Order, dataset
 from paribus.training.evaluation import Evaluator, Hear
 from paribus.training.kept import Listener, keep
 from paribus.training.module import Diverged, Learner, Micro, Stream
@@ -115,6 +116,7 @@ def train(run: Job, folder: Path, progress: Progress, asked: Asked) -> Record:
         scores = watch.test(heard.hear)
         if any(score.reason == "not finite" for score in scores):
             raise Diverged(watch.step)
+        scores += watch.probed()
         save_file(watch.best_weights, folder / WEIGHTS)
         peak = _peak(device)
         keep(watch.evaluator, settings.data, heard, folder)
@@ -140,7 +142,8 @@ def train(run: Job, folder: Path, progress: Progress, asked: Asked) -> Record:
         curves=watch.curves(),
         order=watch.order,
         initial=initial,
-        environment=environment(device),
+        environment=environment(device, compiled=settings.machine.compile),
+        probes=watch.probes,
     )
 
 
@@ -163,6 +166,7 @@ class Watch(Callback):
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
     order: list[tuple[int, str]] = field(default_factory=list)
     points: list[dict[str, float | None]] = field(default_factory=list)
+    probes: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def fit(self, folder: Path) -> None:
         """Train to the end of the budget, or until something ends it."""
@@ -206,6 +210,8 @@ class Watch(Callback):
             self.network, self.settings.decoding, self.device, trainer.precision_plugin.val_step_context
         )
         self.network.train()
+        if self.settings.machine.compile:
+            self.network.compile()
         trainer.fit(learner, train_dataloaders=stream)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -218,6 +224,21 @@ class Watch(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
     ) -> None:
         self.seconds = time.perf_counter() - self._began
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._newest = batch
+
+    def on_before_optimizer_step(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Look inside at the first step, and at each that may be the last."""
+        if self.step == 0 or self.step + 1 in self._evaluations:
+            began = time.perf_counter()
+            looked = probes.attention(self.network, self._newest.reading.batch, self.evaluator.precision)
+            self.probes["last" if self.step else "first"] = {**probes.gradients(self.network), **looked}
+            self.evaluating += time.perf_counter() - began
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -297,6 +318,17 @@ class Watch(Callback):
                 scores += self.evaluator.scores(name, split, self.settings.task.metrics, hear=hear)
         return scores
 
+    def probed(self) -> list[Score]:
+        """What was seen inside the network, in short."""
+        scores = [score for name, seen in self.probes.items() for score in probes.summary(f"{name}_step", seen)]
+        if probes.remembers(self.network):
+            training = self.settings.training
+            split = self.settings.data.split("training")
+            order = Order(split, training.batch, self.settings.seed)
+            gap = probes.train_eval_gap(self.network, split, order, self.device, self.evaluator.precision)
+            scores.append(Score("training", "train_eval_gap", gap))
+        return scores
+
     def _tell(self, note: str = "", *, evaluated: bool = False) -> None:
         now = time.perf_counter()
         if note or evaluated or now - self._told >= REPORT:
@@ -332,7 +364,7 @@ def evaluation_steps(training: Training, steps: int) -> set[int]:
     }
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: torch.device, *, compiled: bool = False) -> dict[str, Any]:
     """What the numbers of a run may depend on besides its settings."""
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
     return {
@@ -347,7 +379,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "devices": 1,
         "threads": torch.get_num_threads(),
         "tf32": torch.backends.cuda.matmul.allow_tf32,
-        "compile": False,
+        "compile": compiled,
         "revision": _revision(),
     }
 
