@@ -30,7 +30,7 @@ def attention(network: Network, batch: Batch, precision: Precision) -> Values:
     """Mean standard deviation of scores over the keys that a query sees, and mean entropy in nats, by attention."""
     few = Batch(**{name: None if value is None else value[:EXAMPLES] for name, value in vars(batch).items()})
     with _mode(network, training=False), watching(network) as seen, torch.no_grad(), precision():
-        network.forward(few)  # past what torch.compile made of it
+        network.forward(few)  # forward: past what torch.compile made of it
     found: Values = {}
     for path, looks in seen.items():
         if looks:
@@ -70,7 +70,10 @@ def train_eval_gap(network: Network, split: Split, order: Order, device: torch.d
         with _mode(network, training=False), _batch_statistics(network, training), torch.no_grad(), precision():
             for rows in islice(order, BATCHES):
                 reading = split.reading(rows).to(device)
-                total, asked = total + judged(network.forward(reading.batch, reading.places_N), reading)[0], asked + reading.asked
+                total, asked = (
+                    total + judged(network.forward(reading.batch, reading.places_N), reading)[0],
+                    asked + reading.asked,
+                )
         losses.append(total / asked)
     return losses[1] - losses[0]
 
