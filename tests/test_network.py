@@ -183,6 +183,21 @@ def test_without_positions_the_order_of_the_source_is_invisible() -> None:
         assert bool(moved < 1e-10) == (position == "none"), position
 
 
+@pytest.mark.parametrize("settings", [{}, {"norm_placement": "pre", "feedforward": "swiglu"}], ids=str)
+def test_leaving_padding_out_of_the_feedforward_changes_no_logit_and_no_gradient(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for worth in ((1, 0.0), (99, 0.0)):
+        monkeypatch.setattr("paribus.parts.mixer.PADDING_WORTH_LEAVING_OUT", worth)
+        network = build(architecture(**settings), SIZES, seed=1).double()
+        logits = network(batch([4, 9], [5, 2]), torch.tensor([0, 1, 2, 3, 4, 5, 6]))
+        logits.square().sum().backward()
+        found.append([logits.detach(), *(p.grad for p in network.parameters() if p.grad is not None)])
+    for left_out, worked_on in zip(*found, strict=True):
+        assert (left_out - worked_on).abs().max() < 1e-10
+
+
 @pytest.mark.parametrize("family", ["encoder_decoder", "decoder"])
 def test_logits_of_some_places_are_those_of_all(family: str) -> None:
     network = build(architecture(family=family), SIZES, seed=1).double().eval()

@@ -66,7 +66,9 @@ class Layer(nn.Module):
             x_BTC = self._wrap("mixer", x_BTC, tokens, lambda x: mixer(x, tokens, None, position))
         if cross is not None:
             x_BTC = self._wrap("cross", x_BTC, tokens, lambda x: cross(x, tokens, memory, position))
-        return x_BTC if self.feedforward is None else self._wrap("feedforward", x_BTC, tokens, self.feedforward)
+        if self.feedforward is not None:
+            x_BTC = self._wrap("feedforward", x_BTC, tokens, lambda x: self._fed(x, tokens))
+        return x_BTC
 
     def begin(self, memory: Memory | None) -> dict[str, State]:
         mixers = {"mixer": (self.mixer, None), "cross": (self.cross, memory)}
@@ -79,6 +81,16 @@ class Layer(nn.Module):
         if cross is not None:
             x_B1C = self._wrap("cross", x_B1C, tokens, lambda x: cross.step(x, tokens, states["cross"], position))
         return x_B1C if self.feedforward is None else self._wrap("feedforward", x_B1C, tokens, self.feedforward)
+
+    def _fed(self, x_BTC: Tensor, tokens: Tokens) -> Tensor:
+        """The feed-forward of the real tokens; half of a network's work is not done for padding, which gets zeros."""
+        assert self.feedforward is not None
+        real_N = tokens.real()
+        if real_N is None:
+            return self.feedforward(x_BTC)
+        flat_NC = x_BTC.flatten(0, 1)
+        fed_NC = self.feedforward(flat_NC.index_select(0, real_N).unsqueeze(0)).squeeze(0)
+        return fed_NC.new_zeros(flat_NC.shape).index_copy(0, real_N, fed_NC).view_as(x_BTC)
 
     def _post(self, name: str, x: Tensor, tokens: Tokens, run: Callable[[Tensor], Tensor]) -> Tensor:
         return self._norm(name, self._add(x, run(x)), tokens)

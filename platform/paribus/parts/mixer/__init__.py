@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from paribus.parts import Part
 from paribus.parts.position import Position
 
+# From so many places of padding, and such a share of all, it is quicker to take the real tokens out and put them back
+# than to work on padding too.
+PADDING_WORTH_LEAVING_OUT = (64, 0.05)
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -31,6 +35,20 @@ class Tokens:
     def keys_mask(self) -> Tensor | None:
         """(B,1,1,K): which keys any query may see, or None for all."""
         return None if self.mask_BT is None else self.mask_BT[:, None, None, :]
+
+    def real(self) -> Tensor | None:
+        """Which of the B * T places hold real tokens, where it saves time to work on those alone; else None.
+
+        To count them would make a GPU wait and cut a compiled network in pieces.
+        """
+        if self.mask_BT is None or self.mask_BT.device.type != "cpu" or torch.compiler.is_compiling():
+            return None
+        if "real" not in self._seen:
+            real_N = self.mask_BT.flatten().nonzero().flatten()
+            least, share = PADDING_WORTH_LEAVING_OUT
+            padding = self.mask_BT.numel() - len(real_N)
+            self._seen["real"] = real_N if padding >= max(least, share * self.mask_BT.numel()) else None
+        return self._seen["real"]
 
     def causal_mask(self) -> Tensor:
         """(1,1,Q,K): no later keys. Padding is at the right, so a real query never sees it."""
