@@ -88,6 +88,11 @@ def prepare(threads: int) -> None:
     import paribus.training.fit  # noqa: F401
 
 
+def resume_folder(runs: Path, run: str) -> Path:
+    """Where the checkpoints of a run lie until it has a result."""
+    return runs / f"{run}.resume"
+
+
 def do(work: str, job: Job, runs: Path, send: Tell, should_stop: ShouldStop) -> dict[str, Any]:
     """One job, whatever happens in it: the answer says how it ended."""
     folder = working_folder(runs, job.id, os.getpid())
@@ -123,10 +128,12 @@ def _spoils(error: Exception) -> bool:
 def _train(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop) -> dict[str, Any]:
     from paribus.training.fit import train
 
-    record = train(job, folder, tell, should_stop)
+    resume = resume_folder(folder.parent, job.id)
+    record = train(job, folder, tell, should_stop, resume)
     if record.status in records.RESULTS:
         records.write(record, folder)
         _settle(folder, folder.parent / job.id)
+        shutil.rmtree(resume, ignore_errors=True)
     return {"type": "done", "status": record.status, "reason": record.reason, "record": records.tree(record)}
 
 

@@ -1,7 +1,7 @@
 """Where and how runs happen; never part of a run's identity, except the precision."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PlainValidator, PositiveInt, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -30,15 +30,18 @@ Duration = Annotated[
 ]
 
 
+class Checkpoint(Strict):
+    every_seconds: Annotated[float, Field(gt=0)] | None = Field(60, description="or null")
+    every_steps: PositiveInt | None = Field(None, description="as well, or instead")
+
+
 class Machine(Strict):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="what trains")
     devices: Annotated[PositiveInt, NotBuilt((1,))] = Field(1, description="for one run")
     strategy: Annotated[str, NotBuilt(("auto",))] = Field("auto", description="as Lightning's")
     precision: Literal[32, "bf16", 16] = Field(32, description="part of a run's identity")
     compile: bool = Field(False, description="torch.compile the network; needs a C++ compiler")
-    threads: PositiveInt = Field(1, description="per run on CPU")
-    checkpoint: Annotated[dict[str, Any], NotBuilt(({"every_seconds": 60},))] = Field(
-        {"every_seconds": 60}, description="how often a run can be gone on with"
-    )
-    retries: NonNegativeInt = Field(2, description="more attempts after a worker died")
+    threads: PositiveInt = Field(1, le=1024, description="per run on CPU")
+    checkpoint: Checkpoint = Field(Checkpoint(), description="how often a run is kept, so that it can be gone on with")
+    retries: NonNegativeInt = Field(2, le=100, description="more attempts after a worker died")
     time_limit: Duration = Field(None, description="per run, such as 2h; a run that hits it is `timeout`")

@@ -49,6 +49,7 @@ class Record:
     initial: dict[str, str] = field(default_factory=dict)  # role path -> shape and hash of the first values
     environment: dict[str, Any] = field(default_factory=dict)
     probes: dict[str, dict[str, float]] = field(default_factory=dict)  # at the first step and the last, by place
+    notes: list[str] = field(default_factory=list)  # what a reader of the record should know besides
 
     @property
     def speed(self) -> float | None:

@@ -1,7 +1,6 @@
 """Train one run: from plain settings to a record, in the folder that the run's files go to."""
 
 import contextlib
-import hashlib
 import json
 import math
 import platform
@@ -31,6 +30,7 @@ from paribus.spec.network import Architecture
 from paribus.spec.training import Training
 from paribus.store.record import Record, Score
 from paribus.training import probes
+from paribus.training.checkpoint import Checkpoints
 from paribus.training.data import Dataset, Order, dataset
 from paribus.training.evaluation import Evaluator, Hear
 from paribus.training.kept import Listener, keep
@@ -97,15 +97,19 @@ def device_of(machine: Machine) -> torch.device:
     return torch.device(wanted)
 
 
-def train(run: Job, folder: Path, progress: Progress, asked: Asked) -> Record:
-    """The record of one run; whatever ends it early is told by the record's status."""
+def train(run: Job, folder: Path, progress: Progress, asked: Asked, resume: Path | None = None) -> Record:
+    """The record of one run, gone on with from its checkpoint under `resume` if there is one.
+
+    Whatever ends it early is told by the record's status.
+    """
     started = datetime.now(UTC)
     settings = Settings.of(run)
     device = device_of(settings.machine)
     network = build(settings.network, settings.data.sizes(), settings.seed)
     initial = fingerprints(network)
     costs = cost(settings.network, settings.data.sizes(), settings.data.lengths())
-    watch = Watch(settings, network, costs.flops_per_token, device, progress, asked)
+    checkpoints = Checkpoints(resume, settings.machine.checkpoint, settings.machine.devices)
+    watch = Watch(settings, network, costs.flops_per_token, device, progress, asked, checkpoints)
     status, reason, fail_step = "ok", "", None
     scores: list[Score] = []
     peak = None
@@ -144,7 +148,15 @@ def train(run: Job, folder: Path, progress: Progress, asked: Asked) -> Record:
         initial=initial,
         environment=environment(device, compiled=settings.machine.compile),
         probes=watch.probes,
+        notes=checkpoints.notes,
     )
+
+
+# What a checkpoint brings back of a `Watch`; network, optimizer and losses not yet looked at come besides.
+GATHERED = (
+    "step", "tokens", "evaluating", "best", "best_step", "best_weights", "without_better", "last_look",
+    "train_losses", "newest_loss", "order", "points", "probes", "done",
+)  # fmt: skip
 
 
 @dataclass
@@ -157,12 +169,19 @@ class Watch(Callback):
     device: torch.device
     progress: Progress
     asked: Asked
+    checkpoints: Checkpoints
 
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    evaluating: float = 0.0
+    evaluating: float = 0.0  # seconds of evaluations and checkpoints
+    best: float = -math.inf
     best_step: int | None = None
+    without_better: int = 0
+    last_look: int = 0
+    train_losses: list[float] = field(default_factory=list)  # since the last evaluation
+    newest_loss: float | None = None
+    done: bool = False  # before the budget was spent
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
     order: list[tuple[int, str]] = field(default_factory=list)
     points: list[dict[str, float | None]] = field(default_factory=list)
@@ -172,18 +191,15 @@ class Watch(Callback):
         """Train to the end of the budget, or until something ends it."""
         training = self.settings.training
         data = self.settings.data
-        stream = Stream(data.split("training"), training, self.settings.seed, self.flops_per_token)
+        self._before = self.checkpoints.newest()
+        self._recall()
+        stream = Stream(data.split("training"), training, self.settings.seed, self.flops_per_token, start=self.step)
         self._steps = stream.steps()
         self._evaluations = evaluation_steps(training, self._steps)
-        self._began = time.perf_counter()
+        self._began = time.perf_counter() - self.seconds
         self._told = 0.0
         self._limit = seconds(self.settings.machine.time_limit) if self.settings.machine.time_limit else math.inf
-        self._hash = hashlib.sha256()
-        self._best = -math.inf
-        self._without_better = 0
-        self._last_look = 0
-        self._train_losses: list[float] = []
-        self._newest_loss: float | None = None
+        self._hash = stream.hash_before_start()
         mixed = {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"}[self.settings.precision]
         # With mixed precision Lightning lets no gradient be clipped before a fused optimizer step.
         fused = self.device.type in ("cpu", "cuda") and mixed == "32-true"
@@ -192,7 +208,7 @@ class Watch(Callback):
             accelerator=self.device.type,
             devices=1,
             precision=mixed,  # type: ignore[arg-type]
-            max_steps=self._steps,
+            max_steps=self._steps - self.step,
             max_epochs=-1,
             accumulate_grad_batches=training.accumulate,
             gradient_clip_val=training.clip_norm,
@@ -212,12 +228,46 @@ class Watch(Callback):
         self.network.train()
         if self.settings.machine.compile:
             self.network.compile()
-        trainer.fit(learner, train_dataloaders=stream)
+        if self.step < self._steps and not self.done:
+            trainer.fit(learner, train_dataloaders=stream)
+
+    def _recall(self) -> None:
+        """Bring back what the checkpoint holds; the optimizer waits until Lightning has made it."""
+        if self._before is not None:
+            for name in GATHERED:
+                setattr(self, name, self._before["gathered"][name])
+            self.seconds = self._before["seconds"]
+            self.network.load_state_dict(self._before["network"])
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._began = time.perf_counter()
+        assert isinstance(pl_module, Learner)
+        if self._before is not None:
+            trainer.optimizers[0].load_state_dict(self._before["optimizer"])
+            trainer.precision_plugin.load_state_dict(self._before["precision"])
+            pl_module.put_back(self._before["losses"])
+            self._before = None
+        self._began = time.perf_counter() - self.seconds
+        if self.step:
+            self._tell(f"going on from step {self.step}")
+
+    def _save(self, trainer: lightning.Trainer, learner: Learner) -> None:
+        began = time.perf_counter()
+        self.checkpoints.save(
+            {
+                "seconds": began - self._began,
+                "gathered": {name: getattr(self, name) for name in GATHERED},
+                "network": self.network.state_dict(),
+                "optimizer": trainer.optimizers[0].state_dict(),
+                "precision": trainer.precision_plugin.state_dict(),
+                "losses": learner.pending(),
+            }
+        )
+        self.evaluating += time.perf_counter() - began
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, Learner)
+        if self.checkpoints.exist():  # a long run: what comes now may take long too
+            self._save(trainer, pl_module)
         self.seconds = time.perf_counter() - self._began
 
     def on_exception(
@@ -237,7 +287,9 @@ class Watch(Callback):
         if self.step == 0 or self.step + 1 in self._evaluations:
             began = time.perf_counter()
             looked = probes.attention(self.network, self._newest.reading.batch, self.evaluator.precision)
-            self.probes["last" if self.step else "first"] = {**probes.gradients(self.network), **looked}
+            seen = {**probes.gradients(self.network), **looked}
+            finite = {name: value for name, value in seen.items() if math.isfinite(value)}  # JSON has no others
+            self.probes["last" if self.step else "first"] = finite
             self.evaluating += time.perf_counter() - began
 
     def on_train_batch_end(
@@ -250,16 +302,21 @@ class Watch(Callback):
             return
         self.step = batch.step + 1
         due = self.step in self._evaluations
-        if due or self.step - self._last_look >= EVERY or self.step == 1:
-            self._train_losses += pl_module.take_losses(self._last_look + 1)
-            self._newest_loss = self._train_losses[-1]
-            self._last_look = self.step
+        if due or self.step - self.last_look >= EVERY or self.step == 1:
+            self.train_losses += pl_module.take_losses(self.last_look + 1)
+            self.newest_loss = self.train_losses[-1]
+            self.last_look = self.step
             self._tell()
         if due:
-            trainer.should_stop = self._evaluate() or trainer.should_stop
-        if status := self.asked():
+            self.done = self._evaluate()
+            trainer.should_stop = self.done or trainer.should_stop
+        status = self.asked()
+        late = time.perf_counter() - self._began > self._limit
+        if self.checkpoints.due(self.step) or status == "interrupted" or late:
+            self._save(trainer, pl_module)
+        if status:
             raise Stopped(status, f"stopped at step {self.step} of {self._steps}")
-        if time.perf_counter() - self._began > self._limit:
+        if late:
             limit = self.settings.machine.time_limit
             raise Stopped("timeout", f"the time limit of {limit} was over at step {self.step} of {self._steps}")
 
@@ -276,7 +333,7 @@ class Watch(Callback):
         if scores["loss"].value is None and scores["loss"].reason != "capacity":
             raise Diverged(self.step)
         self._keep(watched)
-        recent = self._train_losses
+        recent = self.train_losses
         self.points.append(
             {
                 "step": self.step,
@@ -286,20 +343,20 @@ class Watch(Callback):
                 **{f"validation_{name}": score.value for name, score in scores.items()},
             }
         )
-        self._train_losses = []
+        self.train_losses = []
         self.order.append((self.step * training.accumulate, self._hash.hexdigest()[:16]))
         self.evaluating += time.perf_counter() - began
         self._tell(f"validation {training.monitor} {watched:.4g}" if watched is not None else "", evaluated=True)
-        return training.early_stop is not None and self._without_better >= training.early_stop.patience
+        return training.early_stop is not None and self.without_better >= training.early_stop.patience
 
     def _keep(self, watched: float | None) -> None:
         """Keep the weights if they are to be tested: the first best, or the last."""
         training = self.settings.training
         direction = getattr(spec_class("metric", training.monitor), "direction", "min")
         value = -math.inf if watched is None else watched if direction == "max" else -watched
-        better = value > self._best
-        self._without_better = 0 if better else self._without_better + 1
-        self._best = max(value, self._best)
+        better = value > self.best
+        self.without_better = 0 if better else self.without_better + 1
+        self.best = max(value, self.best)
         if better or training.select == "last" or self.best_step is None:
             self.best_step = self.step
             self.best_weights = {
@@ -338,7 +395,7 @@ class Watch(Callback):
                 {
                     "step": self.step,
                     "steps": self._steps,
-                    "loss": self._newest_loss,
+                    "loss": self.newest_loss,
                     "speed": self.tokens / spent if spent else None,
                     "seconds": now - self._began,
                     "note": note,

@@ -1,7 +1,9 @@
 """The network as Lightning trains it, and the batches that it is given."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import lightning
 import torch
@@ -37,7 +39,7 @@ class Micro:
 
 
 class Stream:
-    """The micro-batches from a micro-step on, without end; batches are made when they are asked for."""
+    """The micro-batches from a step on, without end; batches are made when they are asked for."""
 
     def __init__(self, split: Split, training: Training, seed: int, flops_per_token: float, start: int = 0) -> None:
         self._split = split
@@ -60,6 +62,13 @@ class Stream:
                 for micro, reading in enumerate(readings):
                     yield Micro(reading, step, micro, asked, tokens[micro], (spent, after))
             step, spent = step + 1, after
+
+    def hash_before_start(self) -> "hashlib._Hash":
+        """The running hash of the batches that come before this stream."""
+        found = hashlib.sha256()
+        for rows in islice(self._order, self._start * self._training.accumulate):
+            found.update(rows.tobytes())
+        return found
 
     def steps(self) -> int:
         """How many steps the budget pays for; the last one may go over it."""
@@ -127,3 +136,10 @@ class Learner(lightning.LightningModule):
             if loss != loss or loss in (float("inf"), float("-inf")):
                 raise Diverged(first + index)
         return losses
+
+    def pending(self) -> Tensor | None:
+        """The losses that nobody has asked for yet."""
+        return torch.stack(self._losses).cpu() if self._losses else None
+
+    def put_back(self, losses: Tensor | None) -> None:
+        self._losses = [] if losses is None else list(losses.to(self.device))
