@@ -25,6 +25,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "parts", "spec", "planning", "network", "cost", "store.record", "store.kept"},
         {"torch", "numpy", "lightning", "safetensors"},
     ),
+    "promises": ({"errors", "parts", "spec", "network"}, {"torch"}),
     "running": ({"errors", "planning", "store"}, set()),
     "stats": ({"errors"}, {"numpy", "scipy", "statsmodels", "pandas"}),
     "report": (
@@ -33,7 +34,12 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
 }
 # Workers name what they run, and import it when they run it.
-INSIDE_FUNCTIONS = {"running": ({"training"}, {"torch"}), "store": ({"store"}, {"alembic"})}
+# The promise of metrics asks the evaluation that runs use.
+INSIDE_FUNCTIONS = {
+    "running": ({"training"}, {"torch"}),
+    "store": ({"store"}, {"alembic"}),
+    "promises": ({"training"}, set()),
+}
 ANYTHING = {"cli", "api", "__init__", "__main__"}
 HEAVY = {
     "torch", "lightning", "optuna", "wandb", "pandas", "numpy", "pydantic", "ruamel", "sqlalchemy", "alembic", "scipy",

@@ -4,7 +4,8 @@ ParibusError            message only, exit code 2
 ├── SpecError           an experiment file says something wrong; carries every problem with its place
 ├── PartError           a part cannot be found or imported
 ├── StoreError          the store cannot be opened, or does not hold what was asked for
-└── MachineError        this machine lacks what the experiment asks for
+├── MachineError        this machine lacks what the experiment asks for
+└── Broken              a part does not do what its family promises
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +27,21 @@ class StoreError(ParibusError):
 
 class MachineError(ParibusError):
     """This machine lacks what the experiment asks for."""
+
+
+class Broken(ParibusError):
+    """A part does not do what its family promises: what was seen, and the smallest example that shows it."""
+
+    def __init__(self, seen: str, example: str = "", *, promise: str = "") -> None:
+        self.seen = seen
+        self.example = example
+        self.promise = promise
+        where = f" ({example})" if example else ""
+        super().__init__(f"{promise}: {seen}{where}" if promise else f"{seen}{where}")
+
+    def of(self, promise: str) -> "Broken":
+        """The same, naming the promise that is broken."""
+        return Broken(self.seen, self.example, promise=promise)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class Spec(Part):
 
 
 class Batch(Norm):
+    sees_batch = True
     running_mean: Tensor
     running_variance: Tensor
 

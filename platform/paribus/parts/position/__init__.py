@@ -44,9 +44,10 @@ class Position(nn.Module):
 
 
 class PositionSpec(Part):
-    """Settings of a position; `acts_on` says where it tells the order."""
+    """Settings of a position; `acts_on` says where it tells the order, `only_distance` what counts in attention."""
 
     acts_on: ClassVar[Literal["embeddings", "attention", "nothing"]] = "embeddings"
+    only_distance: ClassVar[bool] = True
 
 
 class CodedSpec(PositionSpec):

@@ -14,6 +14,7 @@ from paribus.parts.score import Positions
 
 class Spec(PositionSpec):
     acts_on = "attention"
+    ignores = frozenset({"direction"})
 
     def build(self, *, width: int, max_length: int, heads: int, side: str) -> "Alibi":
         return Alibi()

@@ -11,6 +11,8 @@ class Weights(nn.Module, ABC):
 
     # Whether scaled_dot_product_attention computes the same, so that a fused kernel may stand in.
     is_softmax: ClassVar[bool] = False
+    # Whether the weights of a query that sees a key are shares: none below zero, together one.
+    sums_to_one: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, scores_BHQK: Tensor, mask_BHQK: Tensor | None) -> Tensor: ...

@@ -12,6 +12,8 @@ class Spec(Part):
 
 
 class Sigmoid(Weights):
+    sums_to_one = False
+
     def forward(self, scores_BHQK: Tensor, mask_BHQK: Tensor | None) -> Tensor:
         count = visible(scores_BHQK, mask_BHQK)
         weights = (scores_BHQK - count.log()).sigmoid()
