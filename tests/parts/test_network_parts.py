@@ -7,15 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from paribus.parts import Swappable, kinds, spec_class
 from paribus.parts.mixer import Memory, Tokens
-from paribus.parts.mixer._recurrent import Recurrent
 from paribus.parts.mixer.attention import Attention
-from paribus.parts.norm.batch import Batch
 from paribus.parts.position import CapacityError, Position
 from paribus.parts.position.sinusoidal import sinusoids
 from paribus.parts.score import FusedScore, Positions, Score
@@ -113,18 +110,6 @@ def test_weights_are_zero_where_nothing_may_be_seen_and_sum_to_one_where_they_sh
     assert scores.grad is not None
     assert scores.grad.isfinite().all()
     assert (scores.grad[~mask.expand_as(scores)] == 0).all()
-
-
-def test_sparsemax_is_the_nearest_point_of_the_simplex() -> None:
-    sparsemax = spec_class("weights", "sparsemax")().build()
-    assert sparsemax(torch.tensor([[0.1, 1.1, 0.2]]), None).tolist() == [pytest.approx([0.0, 0.95, 0.05])]
-    assert sparsemax(torch.tensor([[3.0, 0.0, 0.0]]), None).tolist() == [[1.0, 0.0, 0.0]]
-    torch.manual_seed(0)
-    scores = torch.randn(50, 6).double()
-    nearest = sparsemax(scores, None)
-    for _ in range(200):  # no other point of the simplex is nearer
-        other = torch.rand(50, 6).double().exponential_().softmax(-1)
-        assert ((scores - nearest).norm(dim=-1) <= (scores - other).norm(dim=-1) + 1e-12).all()
 
 
 def test_sigmoid_and_relu_weights_divide_by_the_keys_that_may_be_seen() -> None:
@@ -261,22 +246,6 @@ def test_output_and_gradients_are_equal_fused_and_not(
         assert (fused - reference).abs().max() < 1e-10
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_attention_equals_the_one_of_torch_with_the_same_weights(causal: bool) -> None:
-    mixer = attention(causal=causal)
-    peer = nn.MultiheadAttention(C, H, batch_first=True).double()
-    with torch.no_grad():
-        peer.in_proj_weight.copy_(mixer.project.weight)
-        peer.in_proj_bias.copy_(mixer.project.bias)
-        peer.out_proj.load_state_dict(mixer.output.state_dict())
-    x, tokens = padded([5, 3, 4])
-    assert tokens.mask_BT is not None
-    later = torch.ones(5, 5, dtype=torch.bool).triu(1) if causal else None
-    wanted, _ = peer(x, x, x, key_padding_mask=~tokens.mask_BT, attn_mask=later, need_weights=False)
-    found = mixer(x, tokens, None, NO_POSITION)
-    assert (found - wanted)[tokens.mask_BT].abs().max() < 1e-10
-
-
 def test_a_query_that_sees_no_key_gives_zeros_and_finite_gradients() -> None:
     weights = spec_class("weights", "softmax")().build()
     scores = torch.randn(1, 1, 2, 3, requires_grad=True)
@@ -317,43 +286,6 @@ def test_step_by_step_equals_all_at_once(kind: str) -> None:
     assert (torch.cat(steps, 1) - whole).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize(("kind", "cell"), [("rnn", nn.RNN), ("lstm", nn.LSTM), ("gru", nn.GRU)])
-def test_recurrent_mixers_equal_those_of_torch_on_packed_sequences(kind: str, cell: Any, bidirectional: bool) -> None:
-    torch.manual_seed(0)
-    mixer: Recurrent = spec_class("mixer", kind)(bidirectional=bidirectional).build(
-        width=C, causal=False, max_length=16
-    )
-    mixer = mixer.double()
-    peer = cell(C, C // 2 if bidirectional else C, batch_first=True, bidirectional=bidirectional).double()
-    with torch.no_grad():
-        for direction, end in ((mixer.forwards, ""), (mixer.backwards, "_reverse")):
-            for name, parameter in direction.named_parameters() if direction is not None else ():
-                getattr(peer, name + end).copy_(parameter)
-    lengths = [5, 3, 4]
-    x, tokens = padded(lengths)
-    packed, _ = peer(pack_padded_sequence(x, torch.tensor(lengths), batch_first=True, enforce_sorted=False))
-    wanted, _ = pad_packed_sequence(packed, batch_first=True)
-    found = mixer(x, tokens, None, NO_POSITION)
-    assert tokens.mask_BT is not None
-    assert (found - wanted)[tokens.mask_BT].abs().max() < 1e-12
-
-
-def test_batch_norm_equals_the_one_of_torch_on_the_real_tokens_alone() -> None:
-    mixer = Batch(C, momentum=0.1, eps=1e-5).double()
-    peer = nn.BatchNorm1d(C).double()
-    x, tokens = padded([5, 3, 4])
-    mask = tokens.mask_BT
-    assert mask is not None
-    for _ in range(3):
-        found, wanted = mixer(x, mask, tokens.positions_BT)[mask], peer(x[mask])
-        assert (found - wanted).abs().max() < 1e-10
-    assert (mixer.running_mean - peer.running_mean).abs().max() < 1e-10
-    assert (mixer.running_variance - peer.running_var).abs().max() < 1e-10
-    mixer.eval(), peer.eval()
-    assert (mixer(x, mask, tokens.positions_BT)[mask] - peer(x[mask])).abs().max() < 1e-10
-
-
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("kind", kinds("norm"))
 def test_padding_never_moves_a_kept_value(kind: str, training: bool) -> None:
@@ -365,13 +297,6 @@ def test_padding_never_moves_a_kept_value(kind: str, training: bool) -> None:
     short = norm(x.float(), mask, tokens.positions_BT)[mask]
     long = norm(longer, functional.pad(mask, (0, 6)), torch.arange(11)[None])[functional.pad(mask, (0, 6))]
     assert torch.allclose(short, long, atol=1e-6)
-
-
-def test_sinusoids_follow_the_formula_of_the_paper() -> None:
-    table = sinusoids(torch.tensor([0, 3]), 6)
-    wanted = [f(3 / 10_000 ** (2 * i / 6)) for i in range(3) for f in (math.sin, math.cos)]
-    assert table[0].tolist() == [0, 1, 0, 1, 0, 1]
-    assert table[1].tolist() == pytest.approx(wanted)
 
 
 def test_sinusoids_go_on_beyond_the_table_and_a_learned_table_refuses() -> None:
@@ -396,13 +321,3 @@ def test_sinusoids_go_on_beyond_the_table_and_a_learned_table_refuses() -> None:
 def test_schedules_give_the_numbers_worked_by_hand(kind: str, warmup: int, factors: list[float]) -> None:
     schedule = spec_class("schedule", kind)(warmup=warmup)
     assert [schedule.factor(step, step + 1, 4) for step in range(4)] == pytest.approx(factors)
-
-
-def test_inverse_sqrt_is_the_formula_of_the_paper_up_to_its_peak() -> None:
-    schedule = spec_class("schedule", "inverse_sqrt")(warmup=40)
-
-    def paper(step: int) -> float:
-        return float(min(step**-0.5, step * 40**-1.5))
-
-    for step in (1, 20, 40, 41, 400):
-        assert schedule.factor(step - 1, step, 1000) == pytest.approx(paper(step) / paper(40))
