@@ -29,7 +29,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "running": ({"errors", "planning", "store"}, set()),
     "stats": ({"errors"}, {"numpy", "scipy", "statsmodels", "pandas"}),
     "report": (
-        {"errors", "planning", "stats", "store", "spec.analysis"},
+        {"errors", "planning", "stats", "store", "spec.analysis", "spec.claims"},
         {"jinja2", "altair", "vl_convert", "pandas", "numpy"},
     ),
 }

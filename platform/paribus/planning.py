@@ -106,6 +106,7 @@ class Plan:
     runs: list[Run]
     sets: list[str] = field(default_factory=list)  # changes of the command line
     only: list[str] = field(default_factory=list)  # the arms that it chose; all of them if empty
+    claims: list[dict[str, Any]] = field(default_factory=list)
     sources: str = ""  # digest of what the file and those that it extends say of training
 
     def job(self, run: Run) -> Job:
@@ -151,7 +152,9 @@ def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (),
     ]
     rows = [_row(arm, loaded.arms[0]) for arm in chosen]
     analysis = loaded.experiment.analysis.model_dump()
-    digest = _hash({"runs": [[run.arm, run.task, run.id] for run in runs], "analysis": analysis})
+    claims = [claim.model_dump() for claim in loaded.experiment.claims]
+    compared = {"analysis": analysis, **({"claims": claims} if claims else {})}
+    digest = _hash({"runs": [[run.arm, run.task, run.id] for run in runs], **compared})
     return Plan(
         name=loaded.name,
         label=label,
@@ -168,6 +171,7 @@ def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (),
         runs=runs,
         sets=list(loaded.sets),
         only=list(arms),
+        claims=claims,
         sources=loaded.sources,
     )
 

@@ -242,6 +242,43 @@ MISTAKES = {
         "vary: [{grid: {network.depth: [1, 0]}}]\n",
         "3:35  vary[0].grid.'network.depth'[1]: got 0, needs a whole number above 0",
     ),
+    "a claim about an arm that there is not": (
+        "arms: {bare: {network.position: none}}\nclaims: [{arm: bear, expect: worse}]\n",
+        "4:16  claims[0].arm: 'bear' names no arm; did you mean 'bare'?",
+    ),
+    "a claim about a metric that there is not": (
+        "arms: {bare: {network.position: none}}\nclaims: [{arm: bare, metric: exact, expect: worse}]\n",
+        "4:30  claims[0].metric: the task copy has no metric called 'exact'; did you mean 'exact_match'?",
+    ),
+    "a claim of equality without a margin": (
+        "arms: {bare: {network.position: none}}\nclaims: [{arm: bare, expect: equivalent}]\n",
+        "4:30  claims[0].expect: got equivalent, which needs a smallest_effect here or under `analysis`",
+    ),
+    "a claim that a number without a good direction is better": (
+        "arms: {bare: {network.position: none}}\nclaims: [{arm: bare, metric: entropy, expect: better}]\n",
+        "4:47  claims[0].expect: got better, but entropy has no good direction; needs higher, lower, different or equivalent",
+    ),
+    "a claim about nothing": ("claims: [{expect: worse}]\n", "3:10  claims[0]: needs either `arm` or `crossing`"),
+    "a crossing with itself": (
+        "claims: [{crossing: {x: network.width, series: [baseline, baseline]}, expect: exists}]\n",
+        "3:48  claims[0].crossing.series: got ['baseline', 'baseline'], needs two different arms, such as [baseline, gru]",
+    ),
+    "published numbers of an arm that there is not": (
+        "analysis: {reference: {bare: {exact_match: 0.9}, source: a paper}}\n",
+        "3:24  analysis.reference.bare: names no arm.",
+    ),
+    "a claim that expects what nobody can": (
+        "arms: {bare: {network.position: none}}\nclaims: [{arm: bare, expect: wurse}]\n",
+        "4:30  claims[0].expect: got 'wurse'; did you mean 'worse'? Needs one of: better, different, equivalent, exists, higher, lower, not_worse, worse",
+    ),
+    "published numbers that are none": (
+        "analysis: {reference: {baseline: 0.9}}\n",
+        "3:23  analysis.reference: got {baseline: 0.9}, needs {ARM: {metric: number}, source: text}",
+    ),
+    "a pooled variance without pairs": (
+        "analysis: {variance: pooled, pairing: none}\n",
+        "3:11  analysis: `variance: pooled` takes the seed out of all arms, so it needs `pairing: seed`",
+    ),
     "work that comes later": ("tuning: {trials: 5}\n", "3:9  tuning: not built yet: only null works, got {trials: 5}"),
     "key heads that do not divide the heads": (
         "network: {mixer: {key_heads: 3}}\n",

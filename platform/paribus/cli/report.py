@@ -52,6 +52,7 @@ def report(
 
 def _stored(file: Path, store: "Store") -> "tuple[Plan, str]":
     """The newest plan of a file, with the question and analysis that it has now; and how else it has changed."""
+    from paribus.spec.fits import KnownTask
     from paribus.spec.load import headline, sources
 
     named = None if file.suffix in (".yaml", ".yml") or file.is_file() else store.database.plan(str(file))
@@ -66,7 +67,12 @@ def _stored(file: Path, store: "Store") -> "tuple[Plan, str]":
     # Plans of older versions do not know; they are taken at their word.
     changed = plan.sources != "" and sources(file) != plan.sources
     told = f"{file} was changed after these runs were planned; `paribus run {file}` plans anew" if changed else ""
-    return replace(plan, question=head.question, analysis=head.analysis.model_dump()), told
+    tasks = {
+        task.name: KnownTask(task.kind, [metric.name for metric in task.metrics], task.splits) for task in plan.tasks
+    }
+    head = headline(file, tasks, None if changed else [arm.name for arm in plan.arms])
+    claims = [claim.model_dump() for claim in head.claims]
+    return replace(plan, question=head.question, analysis=head.analysis.model_dump(), claims=claims), told
 
 
 def written(

@@ -164,7 +164,7 @@ def section(compared: Compared) -> Section:
         split=split,
         arrow="↑" if metric.direction == "max" else "↓",
         better="higher is better" if metric.direction == "max" else "lower is better",
-        level=level(results.analysis.alpha),
+        level=level(results.analysis.alpha_a_look),
         answer=sentences.answer(list(found.values()), places, unit),
         method=_method(compared),
         axis=axis,
@@ -191,7 +191,7 @@ def _method(compared: Compared) -> str:
     how = {"holm": "Holm", "bh": "Benjamini-Hochberg", "none": "no correction"}[analysis.correction]
     effect = rule.smallest_effect if rule else None
     margin = f"smallest effect ±{general(effect)}" if effect is not None else "no smallest effect set"
-    return f"Paired by seed, {level(analysis.alpha)} t intervals, {how} over {plural(family, 'arm')}, {margin}."
+    return f"Paired by seed, {level(analysis.alpha_a_look)} t intervals, {how} over {plural(family, 'arm')}, {margin}."
 
 
 def _axis(found: Sequence[Contrast]) -> Axis:

@@ -141,18 +141,19 @@ def _identity(results: Results) -> str:
 
 def _method(results: Results) -> Iterator[str]:
     analysis, n = results.analysis, len(results.plan.seeds)
+    alpha = analysis.alpha_a_look
     family = max(1, len(results.others))
     yield (
         "An improvement is the arm's score minus the baseline's with the same seed, turned so that more is better. Its "
-        f"interval is Student's t at {level(analysis.alpha)}; the thin whisker holds for all arms at once (Bonferroni)."
+        f"interval is Student's t at {level(alpha)}; the thin whisker holds for all arms at once (Bonferroni)."
     )
     yield (
         "Better and worse: the corrected p of the paired t test is at most "
-        f"{general(analysis.alpha)}. Equivalent: two one-sided tests within the smallest effect, corrected by Holm. "
+        f"{general(alpha)}. Equivalent: two one-sided tests within the smallest effect, corrected by Holm. "
         "Negligibly better or worse: both. Inconclusive: neither."
     )
     if n >= 2:
-        strict = analysis.alpha / family if analysis.correction == "holm" else analysis.alpha
+        strict = alpha / family if analysis.correction == "holm" else alpha
         yield (
             f"With {plural(n, 'seed')} a difference of {general(detectable(n, strict), 2)} standard deviations of the "
             f"differences is found with 80 % power in a family of {plural(family, 'arm')}; the exact sign-flip test "

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import nan
 from statistics import median
+from typing import Any
 
 from paribus.planning import MetricInfo, Plan, Row, Run, TaskInfo
 from paribus.spec.analysis import Analysis
-from paribus.stats.contrast import Contrast, Observation, compare
+from paribus.stats.contrast import Contrast, Observation, compare, compare_all
 from paribus.stats.verdict import FAILURES, Rule
 from paribus.store.record import Outcome, Record
 
@@ -89,18 +90,46 @@ class Results:
         return Rule(
             "min" if metric.direction == "min" else "max",
             None if exploratory or effect is None or not effect > 0 else effect,
-            analysis.alpha,
+            analysis.alpha_a_look,
             "bh" if exploratory and analysis.correction == "holm" else analysis.correction,
             analysis.min_pairs,
             analysis.unstable_failure_rate,
+            analysis.comparisons,
+            analysis.pairing,
+            analysis.variance,
         )
 
     def contrasts(
         self, task: TaskInfo, metric: MetricInfo, split: str, *, exploratory: bool = False
     ) -> dict[str, Contrast]:
         """Every arm but the baseline on one metric."""
+        return compare(*self._asked(task, metric, split, exploratory))
+
+    def all_contrasts(self, task: TaskInfo, metric: MetricInfo, split: str) -> list[Contrast]:
+        """Those of every arm with the baseline, then all other pairs where the analysis compares all."""
+        return compare_all(*self._asked(task, metric, split, False))
+
+    def _asked(
+        self, task: TaskInfo, metric: MetricInfo, split: str, exploratory: bool
+    ) -> tuple[dict[str, list[Observation]], str, Rule, Mapping[str, str]]:
         arms = {arm.name: self.observations(arm.name, task.name, metric.name, split) for arm in self.plan.arms}
-        return compare(arms, self.baseline, self.rule(task, metric, split, exploratory=exploratory))
+        return arms, self.baseline, self.rule(task, metric, split, exploratory=exploratory), self.against(task.name)
+
+    def against(self, task: str) -> Mapping[str, str]:
+        """For an arm with another number of training examples, the baseline's cell of that size where there is one."""
+        settings = self.plan.settings
+        if self.baseline not in settings:
+            return {}
+        bases = {
+            _size(settings[arm.name][task]): arm.name
+            for arm in reversed(self.plan.arms)
+            if _but_size(settings[arm.name][task]) == _but_size(settings[self.baseline][task])
+        }
+        return {
+            arm.name: base
+            for arm in self.others
+            if (base := bases.get(_size(settings[arm.name][task]))) not in (None, arm.name, self.baseline)
+        }
 
     def tally(self, arm: str, task: str) -> Counter[str]:
         """How many runs have each status."""
@@ -122,6 +151,15 @@ class Results:
 
     def memory(self, arm: str, task: str) -> float | None:
         return middle(record.peak_memory for _, record in self.finished(arm, task))
+
+
+def _size(settings: Mapping[str, Any]) -> object:
+    return settings["task"].get("training_examples")
+
+
+def _but_size(settings: Mapping[str, Any]) -> dict[str, Any]:
+    task = {key: value for key, value in settings["task"].items() if key != "training_examples"}
+    return {**settings, "task": task}
 
 
 def metric_named(task: TaskInfo, name: str) -> MetricInfo:

@@ -79,7 +79,7 @@ def of_task(compared: Compared) -> Iterator[Warning]:
 
 def _few_seeds(results: Results) -> Iterator[Warning]:
     n = len(results.plan.seeds)
-    alpha = results.analysis.alpha
+    alpha = results.analysis.alpha_a_look
     if n < FEW_SEEDS:
         yield Warning(
             "SEEDS",

@@ -1,12 +1,12 @@
 """How results are compared: metric, split, level, correction. Read by reports without torch."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainValidator, PositiveInt, WithJsonSchema
+from pydantic import Field, PlainValidator, PositiveInt, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from paribus.errors import shown
-from paribus.parts import NotBuilt, Strict
+from paribus.parts import Strict
 
 
 def _metric(value: object) -> str | dict[str, str] | None:
@@ -53,6 +53,22 @@ Effect = Annotated[
 ]
 
 
+def _reference(value: object) -> dict[str, Any]:
+    if isinstance(value, dict) and isinstance(value.get("source", ""), str):
+        arms = [item for name, item in value.items() if name != "source"]
+        if all(isinstance(arm, dict) and all(_number(number) for number in arm.values()) for arm in arms):
+            return value
+    message = f"got {shown(value)}, needs {{ARM: {{metric: number}}, source: text}}"
+    raise PydanticCustomError("reference", "{message}", {"message": message})
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+Reference = Annotated[dict[str, Any], PlainValidator(_reference), WithJsonSchema({"type": "object"})]
+
+
 class Analysis(Strict):
     """Never part of a run: changing it trains nothing."""
 
@@ -64,23 +80,27 @@ class Analysis(Strict):
     secondary: list[str] = Field([], description="more metrics, marked exploratory")
     alpha: float = Field(0.05, ge=1e-9, lt=0.5, description="risk of one false claim among all arms")
     correction: Literal["holm", "bh", "none"] = Field("holm", description="for the number of arms")
-    comparisons: Annotated[Literal["baseline", "all"], NotBuilt(("baseline",))] = Field(
-        "baseline", description="what is compared with what"
-    )
-    pairing: Annotated[Literal["seed", "none"], NotBuilt(("seed",))] = Field("seed", description="what makes a pair")
-    variance: Annotated[Literal["per_arm", "pooled"], NotBuilt(("per_arm",))] = Field(
-        "per_arm", description="whose spread is used"
-    )
+    comparisons: Literal["baseline", "all"] = Field("baseline", description="what is compared with what")
+    pairing: Literal["seed", "none"] = Field("seed", description="what makes a pair")
+    variance: Literal["per_arm", "pooled"] = Field("per_arm", description="whose spread is used")
     min_pairs: int = Field(3, ge=2, description="fewer pairs are insufficient for a verdict")
     unstable_failure_rate: float = Field(
         0.3333333, gt=0, le=1, description="share of failed runs that makes an arm unstable"
     )
-    looks: Annotated[PositiveInt, NotBuilt((1,))] = Field(
-        1, description="how often the seeds may be raised; alpha is split"
-    )
-    reference: Annotated[dict[str, Any], NotBuilt(({},))] = Field(
-        {}, description="published numbers to print beside rows"
-    )
+    looks: PositiveInt = Field(1, le=1000, description="how often the seeds may be raised; alpha is split")
+    reference: Reference = Field({}, description="published numbers to print beside rows")
+
+    @model_validator(mode="after")
+    def _pooled_by_seed(self) -> Self:
+        if self.variance == "pooled" and self.pairing == "none":
+            message = "`variance: pooled` takes the seed out of all arms, so it needs `pairing: seed`"
+            raise PydanticCustomError("pooled", "{message}", {"message": message})
+        return self
+
+    @property
+    def alpha_a_look(self) -> float:
+        """What each look at the results may spend of alpha."""
+        return self.alpha / self.looks
 
     def metric_of(self, task: str, main: str) -> str:
         """The metric that decides on a task."""

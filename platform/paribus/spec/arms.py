@@ -74,6 +74,7 @@ def validated(tree: Tree) -> tuple[Experiment, list[Complaint]]:
     """The experiment of a tree, with wrong values left out, and what was wrong with them."""
     complaints: list[Complaint] = []
     for _ in range(20):
+        earlier = list(complaints)
         try:
             return Experiment.model_validate(tree), complaints
         except ValidationError as error:
@@ -84,7 +85,9 @@ def validated(tree: Tree) -> tuple[Experiment, list[Complaint]]:
                 complaint = Complaint(
                     at, said(detail, Experiment, words, tree), at_key=detail["type"] == "extra_forbidden"
                 )
-                if complaint not in complaints:
+                # What is missing only since a wrong value was left out is no second mistake.
+                follows = any(before.path[: len(at)] == at for before in earlier)
+                if complaint not in complaints and not follows:
                     complaints.append(complaint)
                 tree = without(tree, path)
     raise AssertionError(f"the tree cannot be mended: {complaints}")

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from paribus.errors import shown
 from paribus.parts import AnyDecoding, AnyTask, NotBuilt, Strict, default
 from paribus.spec.analysis import Analysis
+from paribus.spec.claims import Claim
 from paribus.spec.machine import Machine
 from paribus.spec.network import Network
 from paribus.spec.override import Leaf, Open, PartOf, Shaped, Slot
@@ -95,6 +96,7 @@ class Headline(Strict):
     name: Name | None = Field(None, description="names the folder under reports/; letters, digits, - and _")
     question: str = Field("", description="what the experiment asks, in one sentence")
     analysis: Analysis = Field(Analysis(), description="how results are compared")
+    claims: list[Claim] = Field([], description="sentences with expected verdicts")
 
 
 class Experiment(Headline):
@@ -113,7 +115,6 @@ class Experiment(Headline):
     )
     seeds: Seeds = Field([1, 2, 3, 4, 5], description="a number n for 1..n, or a list")
     tuning: Annotated[dict[str, Any] | None, NotBuilt()] = Field(None, description="equal tuning for every arm")
-    claims: Annotated[list[dict[str, Any]], NotBuilt(([],))] = Field([], description="sentences with expected verdicts")
     tracking: Annotated[dict[str, Any] | None, NotBuilt()] = Field(None, description="a tracker to copy results to")
     machine: Machine = Field(Machine(), description="where and how runs happen")
 

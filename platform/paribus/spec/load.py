@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from paribus.errors import Place, Problem, SpecError, suggestion
 from paribus.spec.arms import ROOT, Arm, Origin, arms, checked, validated
 from paribus.spec.experiment import Experiment, Headline
+from paribus.spec.fits import Tasks, analysis_fits, claims_fit
 from paribus.spec.override import Complaint, Group, Path, Tree, apply, replaced
+from paribus.spec.rules import known_tasks
 from paribus.spec.source import Source, label, parse, read
 from paribus.spec.wording import said
 
@@ -78,13 +80,19 @@ def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
     for origin, complaint in found.complaints:
         path, told = _path_in_arm(origin, complaint)
         reading.complain(path, replace(complaint, message=told))
+    if not reading.problems:  # else arms may be missing that claims name
+        names = [arm.name for arm in found.arms]
+        _complain(reading, claims_fit(experiment.claims, experiment.analysis, known_tasks(experiment), names))
     if reading.problems:
         raise SpecError(_in_order(reading))
     return Loaded(experiment, tuple(found.arms), file, tuple(sets), _digest(reading.sources))
 
 
-def headline(file: FilePath | str) -> Headline:
-    """Name, question and analysis of a file without looking at the rest; raises SpecError."""
+def headline(file: FilePath | str, tasks: Tasks | None = None, arms: Sequence[str] | None = None) -> Headline:
+    """Name, question, analysis and claims of a file without looking at the rest; raises SpecError.
+
+    Analysis and claims must fit the tasks and arms, if those are given.
+    """
     reading = _Reading()
     _read_all(FilePath(file), reading, ())
     tree: Tree = {}
@@ -96,11 +104,22 @@ def headline(file: FilePath | str) -> Headline:
     except ValidationError as error:
         for detail in error.errors():
             path = tuple(str(piece) for piece in detail["loc"])
-            reading.complain(path, Complaint(path, said(detail, Headline, path, tree)))
+            at = tuple(piece if isinstance(piece, int) else str(piece) for piece in detail["loc"])
+            reading.complain(at, Complaint(at, said(detail, Headline, path, tree)))
         raise SpecError(_in_order(reading)) from None
     if found.name is None:
         raise SpecError([Problem("name", "is missing; it names the folder under reports/", Place(str(file), 1, 1))])
+    if tasks is not None:
+        _complain(reading, analysis_fits(found.analysis, tasks))
+        _complain(reading, claims_fit(found.claims, found.analysis, tasks, arms))
+    if reading.problems:
+        raise SpecError(_in_order(reading))
     return found
+
+
+def _complain(reading: _Reading, complaints: Iterable[Complaint]) -> None:
+    for complaint in complaints:
+        reading.complain(complaint.path, complaint)
 
 
 def sources(file: FilePath | str) -> str:

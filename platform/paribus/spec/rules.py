@@ -8,6 +8,7 @@ from paribus.parts import Part, Surroundings
 from paribus.parts.schedule import ScheduleSpec
 from paribus.parts.task import TaskSpec
 from paribus.spec.experiment import Experiment
+from paribus.spec.fits import KnownTask, analysis_fits
 from paribus.spec.network import SIDES_OF, Architecture, Network, Stack
 from paribus.spec.override import Complaint, Path, get, split
 
@@ -164,25 +165,20 @@ def _budget(experiment: Experiment) -> Iterator[Complaint]:
 
 
 def _metrics(experiment: Experiment) -> Iterator[Complaint]:
-    for name, (path, task) in tasks_of(experiment).items():
-        wanted = [(("training", "monitor"), experiment.training.monitor)]
-        wanted += [(("analysis", "metric"), experiment.analysis.metric_of(name, task.metrics[0]))]
-        wanted += [(("analysis", "secondary"), metric) for metric in experiment.analysis.secondary]
-        for at, metric in wanted:
-            if metric not in task.metrics:
-                message = f"the task {task.kind} has no metric called '{metric}'{suggestion(metric, task.metrics)}"
-                yield Complaint(at, message, needs=(path,))
-        looked_at = [split for split in task.splits if split != "training"]
-        if experiment.analysis.split not in looked_at:
-            known = suggestion(experiment.analysis.split, looked_at)
-            message = f"the task {task.kind} has no split called '{experiment.analysis.split}'{known}"
-            yield Complaint(("analysis", "split"), message, needs=(path,))
-    names = set(experiment.tasks or {})
-    for field in ("metric", "smallest_effect"):
-        value = getattr(experiment.analysis, field)
-        for key in value if isinstance(value, Mapping) else ():
-            if key not in names and not (field == "smallest_effect" and key == "relative"):
-                yield Complaint(("analysis", field, key), f"names no task{suggestion(key, names)}", needs=(("tasks",),))
+    monitor = experiment.training.monitor
+    for path, task in tasks_of(experiment).values():
+        if monitor not in task.metrics:
+            message = f"the task {task.kind} has no metric called '{monitor}'{suggestion(monitor, task.metrics)}"
+            yield Complaint(("training", "monitor"), message, needs=(path,))
+    yield from analysis_fits(experiment.analysis, known_tasks(experiment))
+
+
+def known_tasks(experiment: Experiment) -> dict[str, KnownTask]:
+    """What an analysis can ask of each task."""
+    return {
+        name: KnownTask(task.kind, task.metrics, [split for split in task.splits if split != "training"], path)
+        for name, (path, task) in tasks_of(experiment).items()
+    }
 
 
 def without_a_place(experiment: Experiment, network: Architecture, written: set[Path]) -> Iterator[Complaint]:
