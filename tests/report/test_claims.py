@@ -7,6 +7,7 @@ import pytest
 
 from paribus.planning import Plan
 from paribus.report.claims import Claimed, claims
+from paribus.report.findings import find
 from paribus.report.results import Results
 from paribus.spec.claims import Claim
 
@@ -172,3 +173,27 @@ def test_curves_without_common_points_are_undecided(made: Made) -> None:
     claim = {"crossing": {"x": "network.width", "series": ["baseline", "gru"]}, "expect": "exists"}
     found = judged(made, *sized(made, (0.1, 0.1, 0.1)), claim)[0]
     assert "fewer than two values of network.width are common" in found.sentence
+
+
+def test_findings_tell_claims_in_words_and_in_a_table(made: Made) -> None:
+    plan, outcomes = made.experiment()
+    written = Claim.model_validate({"arm": "no_position", "expect": "worse", "text": "Order matters."}).model_dump()
+    found = find(replace(plan, claims=[written]), outcomes)
+    assert found.claims_text.startswith("Order matters. Supported: no_position minus baseline is −0.6")
+    assert found.tables.claims[0]["answer"] == "supported"
+    assert found.tables.claims[0]["p_holm"] == pytest.approx(found.tables.contrasts[0]["p_holm"])
+
+
+def test_all_pairs_stand_in_the_table_of_contrasts(made: Made) -> None:
+    plan, outcomes = made.experiment(comparisons="all")
+    found = find(plan, outcomes)
+    pairs = [line for line in found.tables.contrasts if line["role"] == "pair"]
+    assert len(pairs) == 10
+    assert pairs[0]["baseline"] == "no_position"
+    assert "Holm over 15 pairs" in found.sections[0].method
+
+
+def test_looks_split_alpha(made: Made) -> None:
+    plan, outcomes = made.experiment(looks=2)
+    found = find(plan, outcomes)
+    assert found.sections[0].level == "97.5 %"

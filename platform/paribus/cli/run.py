@@ -67,6 +67,8 @@ def run(
     findings, page = written(plan, opened)
     plain(findings.table_text)
     plain(findings.answer)
+    if findings.claims:
+        plain(findings.claims_text)
     plain(f"\nReport: {page}")
     for run_id in summary.diverged:
         note(f"diverged: {opened.find(run_id).name}; it counts as a failure of its arm")

@@ -191,7 +191,11 @@ def _method(compared: Compared) -> str:
     how = {"holm": "Holm", "bh": "Benjamini-Hochberg", "none": "no correction"}[analysis.correction]
     effect = rule.smallest_effect if rule else None
     margin = f"smallest effect ±{general(effect)}" if effect is not None else "no smallest effect set"
-    return f"Paired by seed, {level(analysis.alpha_a_look)} t intervals, {how} over {plural(family, 'arm')}, {margin}."
+    paired = "Paired by seed" if analysis.pairing == "seed" else "Not paired (Welch)"
+    spread = ", variance pooled over arms" if analysis.variance == "pooled" else ""
+    compared = "pair" if analysis.comparisons == "all" else "arm"
+    count = plural(family * (family + 1) // 2 if analysis.comparisons == "all" else family, compared)
+    return f"{paired}, {level(analysis.alpha_a_look)} t intervals{spread}, {how} over {count}, {margin}."
 
 
 def _axis(found: Sequence[Contrast]) -> Axis:

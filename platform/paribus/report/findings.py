@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from paribus.planning import Plan
 from paribus.report import tables
+from paribus.report.claims import Claimed, claims
 from paribus.report.comparison import Facts, Line, Section, others, section
 from paribus.report.numbers import MISSING, general, level, plural
 from paribus.report.results import Results
@@ -25,6 +26,7 @@ class Tables:
     contrasts: Table
     curves: Table
     warnings: Table
+    claims: Table = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,16 @@ class Findings:
     provenance: Facts
     source: str  # the experiment file
     tables: Tables
+    claims: tuple[Claimed, ...] = ()
+
+    @property
+    def claims_text(self) -> str:
+        """What became of the claims, a line each."""
+        several = len(self.sections) > 1
+        return "\n".join(
+            f"{claimed.text or claimed.stated}{f' ({claimed.task})' if several else ''} {claimed.sentence}"
+            for claimed in self.claims
+        )
 
     @property
     def table_text(self) -> str:
@@ -52,6 +64,7 @@ def find(plan: Plan, outcomes: Mapping[str, Outcome], *, out_of_date: str = "") 
     results = Results(plan, outcomes)
     compared = [_compare(results, index) for index in range(len(plan.tasks))]
     sections = tuple(section(part) for part in compared)
+    claimed = claims(results, {part.task.name: part.contrasts for part in compared})
     warnings = _once([*of_experiment(results, out_of_date), *(found for part in compared for found in of_task(part))])
     return Findings(
         title=plan.folder,
@@ -69,7 +82,9 @@ def find(plan: Plan, outcomes: Mapping[str, Outcome], *, out_of_date: str = "") 
             tuple(line for part in compared for line in _contrasts(part)),
             tables.curves(results),
             tables.warnings(warnings),
+            tables.claims(claimed),
         ),
+        claims=claimed,
     )
 
 
@@ -92,6 +107,9 @@ def _contrasts(compared: Compared) -> Iterator[Mapping[str, tables.Cell]]:
     where = {"experiment": results.plan.name, "task": task.name}
     main = {"metric": metric.name, "split": split, "unit": metric.unit, "role": "main"}
     yield from tables.contrasts(compared.contrasts.values(), **where, **main)
+    if results.analysis.comparisons == "all":
+        pairs = results.all_contrasts(task, metric, split)[len(compared.contrasts) :]
+        yield from tables.contrasts(pairs, **where, **{**main, "role": "pair"})
     for other, place in others(results, task, metric, split):
         found = results.contrasts(task, other, place, exploratory=True).values()
         names = {"metric": other.name, "split": place, "unit": other.unit, "role": "exploratory"}
@@ -143,8 +161,9 @@ def _method(results: Results) -> Iterator[str]:
     analysis, n = results.analysis, len(results.plan.seeds)
     alpha = analysis.alpha_a_look
     family = max(1, len(results.others))
+    same = "with the same seed" if analysis.pairing == "seed" else "as means over all seeds, by Welch"
     yield (
-        "An improvement is the arm's score minus the baseline's with the same seed, turned so that more is better. Its "
+        f"An improvement is the arm's score minus the baseline's {same}, turned so that more is better. Its "
         f"interval is Student's t at {level(alpha)}; the thin whisker holds for all arms at once (Bonferroni)."
     )
     yield (

@@ -73,9 +73,8 @@ def _different(contrast: Contrast, places: int, unit: str) -> str:
     pairs = contrast.paired
     side, count = ("Better", pairs.wins) if pairs.mean > 0 else ("Worse", pairs.losses)
     seen = f"{signed(pairs.mean, places)}{unit} {interval(pairs.interval.low, pairs.interval.high, places)}"
-    said = (
-        f"{side} than the baseline: {seen}, on {count}/{pairs.n} seeds ({equation(contrast.p)}{_corrected(contrast)})."
-    )
+    seeds_won = f", on {count}/{pairs.n} seeds" if contrast.rule.pairing == "seed" else ""
+    said = f"{side} than the baseline: {seen}{seeds_won} ({equation(contrast.p)}{_corrected(contrast)})."
     if pairs.simultaneous.low <= 0 <= pairs.simultaneous.high:
         return f"{said} The thin whisker, which holds for all arms at once, is wider than the test and includes 0."
     return said

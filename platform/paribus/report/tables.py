@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TypeAlias
 
+from paribus.report.claims import Claimed
 from paribus.report.results import Results, metric_named
 from paribus.report.warnings import Warning
 from paribus.stats.contrast import COLUMNS, Contrast, row
@@ -159,6 +160,27 @@ def _curves(results: Results) -> Iterator[dict[str, Cell]]:
 
 def _whole(value: float | None) -> float | int | None:
     return int(value) if value is not None and value == int(value) else value
+
+
+CLAIMS = ("text", "stated", "task", "answer", "sentence", "crossing", "crossing_low", "crossing_high", *COLUMNS)
+
+
+def claims(found: Iterable[Claimed]) -> Table:
+    """A row for every claim and task, with the contrast or the crossing that it rests on."""
+    return tuple(
+        {
+            **(row(claimed.contrast) if claimed.contrast else {}),
+            "text": claimed.text,
+            "stated": claimed.stated,
+            "task": claimed.task,
+            "answer": claimed.answer,
+            "sentence": claimed.sentence,
+            "crossing": claimed.crossing.x if claimed.crossing else None,
+            "crossing_low": claimed.crossing.interval.low if claimed.crossing else None,
+            "crossing_high": claimed.crossing.interval.high if claimed.crossing else None,
+        }
+        for claimed in found
+    )
 
 
 WARNINGS = ("code", "task", "arm", "message", "effect", "remedy")

@@ -48,6 +48,8 @@ def _csv(findings: Findings) -> Iterator[File]:
     yield "contrasts.csv", tables.written(found.contrasts, tables.CONTRASTS)
     yield "curves.csv", tables.written(found.curves, tables.CURVES)
     yield "warnings.csv", tables.written(found.warnings, tables.WARNINGS)
+    if found.claims:
+        yield "claims.csv", tables.written(found.claims, tables.CLAIMS)
 
 
 FORMATS: Mapping[str, Callable[[Findings], Iterator[File]]] = {"html": _html, "md": _markdown, "csv": _csv}
