@@ -318,7 +318,7 @@ def test_a_won_pair_that_fails_instead_never_improves_a_verdict(shifts: list[flo
     good = one(values, base).verdict in ("better", "negligibly better")
     values[at] = how
     after = one(values, base)
-    assert good or after.verdict != "better" or after.paired.wins > len(shifts) / 2
+    assert good or after.verdict != "better" or after.paired.won > len(shifts) / 2
 
 
 @given(some.lists(some.lists(some.floats(0.5, 1), min_size=4, max_size=4), min_size=2, max_size=31))

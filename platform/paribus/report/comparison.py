@@ -193,8 +193,8 @@ def _method(compared: Compared) -> str:
     margin = f"smallest effect ±{general(effect)}" if effect is not None else "no smallest effect set"
     paired = "Paired by seed" if analysis.pairing == "seed" else "Not paired (Welch)"
     spread = ", variance pooled over arms" if analysis.variance == "pooled" else ""
-    compared = "pair" if analysis.comparisons == "all" else "arm"
-    count = plural(family * (family + 1) // 2 if analysis.comparisons == "all" else family, compared)
+    noun = "pair" if analysis.comparisons == "all" else "arm"
+    count = plural(family * (family + 1) // 2 if analysis.comparisons == "all" else family, noun)
     return f"{paired}, {level(analysis.alpha_a_look)} t intervals{spread}, {how} over {count}, {margin}."
 
 
