@@ -33,12 +33,30 @@ def prepared(
     file: str | Path, *, sets: Sequence[str] = (), arms: Sequence[str] = (), seeds: Sequence[int] = ()
 ) -> tuple[Loaded, Plan]:
     """The experiment of a file and its plan; changes of the command line give the report a folder of its own."""
-    loaded = load(file, sets)
+    loaded = _matched(load(file, sets))
     known = [arm.name for arm in loaded.arms]
     for name in arms:
         if name not in known:
             raise ParibusError(f"--arms: no arm is called '{name}'{suggestion(name, known)}")
     return loaded, plan(loaded, arms=arms, seeds=seeds, label=label(sets, arms))
+
+
+def _matched(loaded: Loaded) -> Loaded:
+    """The experiment with the arms that `training.match` asks for, sized on the first task."""
+    match = loaded.experiment.training.match
+    if match is None:
+        return loaded
+    from dataclasses import replace
+
+    from paribus.cost import matched
+    from paribus.training.data import cost_of
+
+    return replace(
+        loaded,
+        arms=tuple(
+            matched(loaded.arms, match, lambda setting: cost_of(setting.network, next(iter(setting.tasks.values()))))
+        ),
+    )
 
 
 def label(sets: Sequence[str], arms: Sequence[str]) -> str:

@@ -3,13 +3,19 @@
 FLOPs are two for each multiply-add of matrix products and convolutions, at the mean lengths of the training split.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import nn
 
 from paribus.network import Network, Side, Sizes, assemble
+from paribus.spec.arms import Arm, Setting, resized
 from paribus.spec.network import Architecture
+from paribus.spec.training import Match
+
+LARGEST = 2**20  # that a resized number may get
+NEIGHBOURS = 64  # next to a number that breaks a rule, such as a width that heads do not divide
 
 
 @dataclass(frozen=True)
@@ -62,3 +68,50 @@ def _side(side: Side, length: float, memory: float) -> float:
         total += layer.cross.flops(length, memory) if layer.cross is not None else 0.0
         total += layer.feedforward.flops(length) if layer.feedforward is not None else 0.0
     return total
+
+
+def matched(arms: Sequence[Arm], match: Match, measure: Callable[[Setting], Cost]) -> list[Arm]:
+    """All arms, and after each one that is not as large as the baseline the same arm made as large as it can be."""
+
+    def size(arm: Arm) -> float:
+        found = measure(arm.setting)
+        return float(found.parameters if match.on == "parameters" else found.flops_per_token)
+
+    baseline, *others = arms
+    wanted = size(baseline)
+    result = [baseline]
+    for arm in others:
+        if abs(size(arm) / wanted - 1) <= match.tolerance:
+            result.append(arm)
+            continue
+        nearest = min(_around(arm, match.by, wanted, size), key=lambda found: abs(size(found) - wanted), default=None)
+        if nearest is not None and abs(size(nearest) / wanted - 1) <= match.tolerance:
+            result += [arm, replace(nearest, name=f"{arm.name}:matched")]
+        else:
+            best = "" if nearest is None else f"; the nearest is {size(nearest) / wanted - 1:+.1%}"
+            told = f"cannot be made as large as the baseline in {match.on} by {match.by}{best}"
+            result.append(replace(arm, notes={**arm.notes, "UNMATCHED": told}))
+    return result
+
+
+def _around(arm: Arm, key: str, wanted: float, size: Callable[[Arm], float]) -> Iterator[Arm]:
+    """The arm with the numbers next to the one that would fit exactly; sizes grow with the number."""
+    low, high = 1, 2
+    while high < LARGEST and (found := _near(arm, key, high)) is not None and size(found[1]) < wanted:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = _near(arm, key, (low + high) // 2)
+        if middle is None or not low < middle[0] < high:
+            break
+        low, high = (middle[0], high) if size(middle[1]) < wanted else (low, middle[0])
+    found_at = {found[0]: found[1] for number in (low, high) if (found := _near(arm, key, number)) is not None}
+    yield from found_at.values()
+
+
+def _near(arm: Arm, key: str, number: int) -> tuple[int, Arm] | None:
+    """The first number from `number` on that breaks no rule, and the arm with it."""
+    for other in range(number, number + NEIGHBOURS):
+        found = resized(arm, key, other)
+        if found is not None:
+            return other, found
+    return None

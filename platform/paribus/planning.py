@@ -15,6 +15,7 @@ from paribus.parts import FAMILIES, Part, spec_class
 from paribus.parts.task import TaskSpec
 from paribus.spec.analysis import Analysis
 from paribus.spec.arms import Arm
+from paribus.spec.equivalence import same_functions
 from paribus.spec.load import Loaded
 from paribus.spec.machine import seconds
 
@@ -57,6 +58,7 @@ class Row:
     start: str
     differences: list[dict[str, str]]  # resolved: what, where, baseline, arm
     leaks: dict[str, str]  # path of a part -> the promise that it bends
+    notes: dict[str, str] = field(default_factory=dict)  # what else a reader must know of it, by a code
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,12 @@ def _row(arm: Arm, baseline: Arm) -> Row:
     decoder = arm.setting.network.decoder
     if decoder is not None and decoder.leaking():
         leaks["decoder"] = "future"
-    return Row(arm.name, dict(arm.changes), arm.start, differences(baseline.setting.tree(), arm.setting.tree()), leaks)
+    changed = differences(baseline.setting.tree(), arm.setting.tree())
+    same = same_functions(baseline.setting.network, arm.setting.network)
+    notes = dict(arm.notes)
+    if same:
+        notes["SAMECLASS"] = f"can compute the same functions as the baseline: {same}"
+    return Row(arm.name, dict(arm.changes), arm.start, changed, leaks, notes)
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ def check(*files: Path) -> int:
     files
         Experiments.
     """
+    from paribus.planning import plan
     from paribus.spec.load import load
 
     if not files:
@@ -36,4 +37,7 @@ def check(*files: Path) -> int:
         )
         for kind in outside:
             plain(f"  imports {kind}, which is code of yours")
+        for row in plan(loaded).arms:
+            for told in row.notes.values():
+                plain(f"  {row.name} {told}")
     return 2 if wrong else 0

@@ -66,6 +66,9 @@ def plan(
         )
         return 0
     _print(planned, costs)
+    for arm in planned.arms:
+        for told in arm.notes.values():
+            plain(f"{arm.name} {told}")
     done = len(planned.runs) - len(waiting)
     plain(f"{len(planned.runs)} runs: {done} in the store, {len(waiting)} to train")
     if waiting and seconds is not None:
@@ -78,19 +81,15 @@ def plan(
 
 def _costs(plan: "Plan") -> dict[str, dict[str, float]]:
     """Of each arm on the first task."""
-    import json
-
-    from paribus.cost import cost
+    from paribus.parts import Swappable
     from paribus.spec.network import Architecture
-    from paribus.training.data import dataset
+    from paribus.training.data import cost_of
 
     found = {}
     for arm in plan.arms:
         settings = plan.settings[arm.name][plan.tasks[0].name]
         network = Architecture.model_validate(settings["network"])
-        task = json.dumps(settings["task"], sort_keys=True)
-        data = dataset(task, network.family, network.embeddings.shared_vocabulary)
-        found[arm.name] = cost(network, data.sizes(), data.lengths()).tree()
+        found[arm.name] = cost_of(network, Swappable("task").validate(settings["task"])).tree()
     return found
 
 

@@ -114,6 +114,10 @@ class Part(Strict):
     leaks: ClassVar[frozenset[str]] = frozenset()
     ignores: ClassVar[frozenset[str]] = frozenset()
 
+    # Kinds that can compute the same functions and why: always, or where a free matrix stands before query and key.
+    same_as: ClassVar[Mapping[str, str]] = {}
+    same_as_if_free: ClassVar[Mapping[str, str]] = {}
+
     @property
     def kind(self) -> str:
         return kind_of(type(self))

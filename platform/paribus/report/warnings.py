@@ -311,6 +311,27 @@ def _leaks(compared: Compared) -> Iterator[Warning]:
             )
 
 
+NOTED = {
+    "SAMECLASS": (
+        "is the same function class",
+        "A null result says little about the part, and a difference is one of how training starts and moves.",
+        "Compare with an arm that cannot compute the same, such as a uniform score.",
+    ),
+    "UNMATCHED": (
+        "stays at its own size",
+        "Its difference from the baseline is one of the part and of its size together.",
+        "Match by another key of the network.",
+    ),
+}
+
+
+def _noted(compared: Compared) -> Iterator[Warning]:
+    for arm in compared.results.plan.arms:
+        for code, told in arm.notes.items():
+            brief, effect, remedy = NOTED[code]
+            yield Warning(code, f"{arm.name} {brief}", f"{arm.name} {told}.", effect, remedy, (arm.name,))
+
+
 def _capacity(compared: Compared) -> Iterator[Warning]:
     without = [arm for arm, contrast in compared.contrasts.items() if contrast.verdict == "not applicable"]
     if without:
@@ -406,6 +427,7 @@ _CHECKS: tuple[Callable[[Compared], Iterable[Warning]], ...] = (
     _unfinished,
     _identical,
     _leaks,
+    _noted,
     _capacity,
     _orders,
     _parameters,

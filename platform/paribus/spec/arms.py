@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ from paribus.errors import shown, suggestion
 from paribus.parts import Part
 from paribus.spec.experiment import RESERVED, Experiment
 from paribus.spec.network import Architecture, Unresolved, frozen_cross, resolve
-from paribus.spec.override import Complaint, Group, Path, Tree, apply, split, without
+from paribus.spec.override import Complaint, Group, Path, Tree, apply, get, split, without
 from paribus.spec.rules import hidden_by_sides, rules, without_a_place
 from paribus.spec.training import Training
 from paribus.spec.wording import said
@@ -52,6 +52,8 @@ class Arm:
     start: str
     setting: Setting
     written: bool = True  # by hand, not by a generator
+    tree: Tree = field(default_factory=dict, repr=False, compare=False)  # of the whole experiment, as changed
+    notes: Mapping[str, str] = field(default_factory=dict)  # what else a reader must know, by a code
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def arms(experiment: Experiment, known: list[Complaint]) -> Found:
     by_setting: dict[str, str] = {}
     baseline, _ = checked(experiment, [complaint.path for complaint in known], set())
     if baseline:
-        found.arms.append(Arm("baseline", {}, "", baseline))
+        found.arms.append(Arm("baseline", {}, "", baseline, tree=base))
         by_setting[_fingerprint(baseline)] = "baseline"
     for name, changes in experiment.arms.items():
         origin = Origin(("arms", name), {key: ("arms", name, key) for key in changes})
@@ -170,7 +172,7 @@ def arms(experiment: Experiment, known: list[Complaint]) -> Found:
             found.complaints.append(
                 (origin, Complaint((), f"is the same as {_called(twin)}: no setting that counts differs", at_key=True))
             )
-        found.arms.append(Arm(name, changes, "baseline", setting))
+        found.arms.append(Arm(name, changes, "baseline", setting, tree=trees[name]))
     too_many = list(_too_many(experiment))
     found.complaints += too_many
     for start, name, changes, origin in () if too_many else _generated(experiment):
@@ -191,8 +193,22 @@ def arms(experiment: Experiment, known: list[Complaint]) -> Found:
             found.complaints.append((origin, Complaint((), told)))
             continue
         by_setting[_fingerprint(setting)] = name
-        found.arms.append(Arm(name, changes, start, setting, written=False))
+        found.arms.append(Arm(name, changes, start, setting, written=False, tree=trees[name]))
     return found
+
+
+def resized(arm: Arm, key: str, value: int) -> Arm | None:
+    """The arm with one more value changed, or None where that breaks a rule."""
+    if get(arm.tree, split(key)) is None:
+        return None
+    tree, complaints = _changed(arm.tree, {key: value})
+    if complaints:
+        return None
+    healed, mistakes = validated(tree)
+    setting, broken = checked(healed, [], set())
+    if mistakes or broken or setting is None:
+        return None
+    return replace(arm, changes={**arm.changes, key: value}, setting=setting, tree=tree, written=False)
 
 
 def _called(name: str) -> str:
@@ -269,6 +285,9 @@ def _forbidden(changes: Mapping[str, Any], tree: Tree) -> Iterator[Complaint]:
     fields = Experiment.model_fields
     for key in changes:
         path = split(key)
+        if path[:2] == ("training", "match"):
+            yield Complaint((key,), "an arm cannot change `training.match`; it makes arms of all of them", at_key=True)
+            continue
         if path[0] in SWAPPABLE or key in ("task.training_examples", "machine.precision"):
             continue
         if path[0] in ("task", "tasks"):

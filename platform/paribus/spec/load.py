@@ -15,7 +15,7 @@ from paribus.spec.arms import ROOT, Arm, Origin, arms, checked, validated
 from paribus.spec.experiment import Experiment, Headline
 from paribus.spec.fits import Tasks, analysis_fits, claims_fit
 from paribus.spec.override import Complaint, Group, Path, Tree, apply, replaced
-from paribus.spec.rules import known_tasks
+from paribus.spec.rules import known_tasks, match_fits
 from paribus.spec.source import Source, label, parse, read
 from paribus.spec.wording import said
 
@@ -73,7 +73,7 @@ def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
     complaints += mistakes
     written = {tuple(str(piece) for piece in path) for source in reading.sources for path in source.values}
     _, broken = checked(experiment, [_words(complaint.path) for complaint in complaints], written)
-    complaints += [*_required(experiment, complaints, reading), *broken]
+    complaints += [*_required(experiment, complaints, reading), *broken, *match_fits(experiment)]
     for complaint in complaints:
         reading.complain(_as_written(reading, complaint.path), complaint)
     found = arms(experiment, complaints)

@@ -164,6 +164,18 @@ def _budget(experiment: Experiment) -> Iterator[Complaint]:
         )
 
 
+def match_fits(experiment: Experiment) -> Iterator[Complaint]:
+    """What is changed to make arms equal must be a whole number of the network."""
+    match = experiment.training.match
+    if match is None:
+        return
+    path = split(match.by)
+    value = get({"network": experiment.network.model_dump()}, path)
+    if isinstance(value, bool) or not isinstance(value, int):
+        told = f"got '{match.by}', needs the key of a whole number that the baseline's network has, such as"
+        yield Complaint(("training", "match", "by"), f"{told} network.feedforward.width", needs=(("network",),))
+
+
 def _metrics(experiment: Experiment) -> Iterator[Complaint]:
     monitor = experiment.training.monitor
     for path, task in tasks_of(experiment).values():

@@ -1,12 +1,12 @@
 """How every arm is trained: budget, batches, optimizer, schedule, evaluation and selection."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PlainValidator, PositiveFloat, PositiveInt, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from paribus.errors import shown
-from paribus.parts import AnyOptimizer, AnySchedule, NotBuilt, Strict, default
+from paribus.parts import AnyOptimizer, AnySchedule, Strict, default
 
 
 def _exactly_one(model: Strict, names: tuple[str, ...]) -> None:
@@ -60,6 +60,14 @@ class EarlyStop(Strict):
     patience: PositiveInt = Field(description="evaluations without a better value before training ends")
 
 
+class Match(Strict):
+    """What makes arms as large, or as costly, as the baseline."""
+
+    on: Literal["parameters", "flops"] = Field("parameters", description="what should be equal; flops: for each token")
+    by: str = Field("network.feedforward.width", description="the whole number that is changed, a dotted key")
+    tolerance: PositiveFloat = Field(0.02, description="how far from the baseline's, as a share, counts as equal")
+
+
 class Training(Strict):
     """The recipe; the same for every arm unless the arm says otherwise."""
 
@@ -78,7 +86,7 @@ class Training(Strict):
     select: Literal["best", "last"] = Field("best", description="which checkpoint is tested")
     monitor: str = Field("loss", description="metric on validation that selects; the first wins a tie")
     early_stop: EarlyStop | None = Field(None, description="end before the budget is spent; equal budgets are the rule")
-    match: Annotated[dict[str, object] | None, NotBuilt()] = Field(None, description="adds arms NAME:matched")
+    match: Match | None = Field(None, description="adds arms NAME:matched, made as large as the baseline")
 
     alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (("steps", "tokens", "flops"),)
 
@@ -86,6 +94,10 @@ class Training(Strict):
     def _one_budget(self) -> Self:
         _exactly_one(self, ("steps", "tokens", "flops"))
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """Without `match`: it makes arms, and says nothing of how one is trained."""
+        return {**super().identity(), "match": None}
 
     @property
     def unit(self) -> str:

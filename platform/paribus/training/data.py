@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from paribus.cost import Lengths
+from paribus.cost import Cost, Lengths, cost
 from paribus.network import Batch, Sizes
-from paribus.parts import Swappable
+from paribus.parts import Part, Swappable
 from paribus.parts.task import END, PAD, SEPARATOR, SPECIALS, START, Example, Task, TaskSpec, Vocabulary
+from paribus.spec.network import Architecture
 from paribus.spec.training import Batch as BatchSpec
 from paribus.training.streams import derive
 
@@ -189,6 +190,13 @@ def dataset(task: str, family: str, shared: bool = False) -> Dataset:
     spec = Swappable("task").validate(json.loads(task))
     assert isinstance(spec, TaskSpec)
     return Dataset(spec, family, shared)
+
+
+def cost_of(network: Architecture, task: Part) -> Cost:
+    """What a network costs on a task."""
+    text = json.dumps(task.model_dump(), sort_keys=True)
+    data = dataset(text, network.family, network.embeddings.shared_vocabulary)
+    return cost(network, data.sizes(), data.lengths())
 
 
 def _joint(source: Vocabulary, target: Vocabulary) -> Vocabulary:

@@ -48,6 +48,7 @@ class PositionSpec(Part):
 
     acts_on: ClassVar[Literal["embeddings", "attention", "nothing"]] = "embeddings"
     only_distance: ClassVar[bool] = True
+    rotates: ClassVar[bool] = False  # whether it turns queries and keys
 
 
 class CodedSpec(PositionSpec):

@@ -12,6 +12,7 @@ class Spec(PositionSpec):
     base: PositiveFloat = Field(10_000.0, description="of the wavelengths")
 
     acts_on = "attention"
+    rotates = True
 
     def build(self, *, width: int, max_length: int, heads: int, side: str) -> "Rotary":
         return Rotary(self.base)

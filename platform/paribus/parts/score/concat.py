@@ -11,6 +11,8 @@ from paribus.parts.score import Positions, Score
 class Spec(Part):
     hidden: PositiveInt = Field(64, description="width of the layer that compares q with k")
 
+    same_as = {"additive": "W [q; k] + b is the sum of a matrix for q, one for k and a bias, as in additive"}
+
     def build(self, *, head_dim: int) -> "Concat":
         return Concat(head_dim, self.hidden)
 

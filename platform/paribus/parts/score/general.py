@@ -7,6 +7,10 @@ from paribus.parts.score import FusedScore, Positions
 
 
 class Spec(Part):
+    same_as_if_free = dict.fromkeys(
+        ("dot", "scaled_dot"), "q . W k is a plain product of projections, since W folds into the key's matrix"
+    )
+
     def build(self, *, head_dim: int) -> "General":
         return General(head_dim)
 

@@ -7,6 +7,10 @@ from paribus.parts.score import FusedScore, Positions
 
 
 class Spec(Part):
+    same_as_if_free = {
+        "dot": "the scale folds into the query's matrix, so they differ in how training starts and moves only"
+    }
+
     def build(self, *, head_dim: int) -> "ScaledDot":
         return ScaledDot(head_dim)
 
