@@ -109,6 +109,7 @@ class Plan:
     sets: list[str] = field(default_factory=list)  # changes of the command line
     only: list[str] = field(default_factory=list)  # the arms that it chose; all of them if empty
     claims: list[dict[str, Any]] = field(default_factory=list)
+    compared: str = ""  # the command that took in a table made elsewhere; such a plan has nothing to run
     sources: str = ""  # digest of what the file and those that it extends say of training
 
     def job(self, run: Run) -> Job:

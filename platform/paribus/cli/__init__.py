@@ -16,6 +16,7 @@ COMMANDS = {
     "plan": "Show arms, cost and what is still to be trained; trains nothing.",
     "run": "Train what is missing, then write the report.",
     "report": "Write the report again from what is stored.",
+    "compare": "Compare the arms of a table that was made elsewhere.",
     "status": "Say how far experiments are.",
     "runs": "List runs.",
     "show": "Show all that is known of one run.",

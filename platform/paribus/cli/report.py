@@ -35,10 +35,7 @@ def report(
     """
     from paribus.store.folder import open_store
 
-    formats = [name.strip() for name in format_.split(",") if name.strip()]
-    for name in formats:
-        if name not in FORMATS:
-            raise ParibusError(f"--format: there is no format '{name}'{suggestion(name, FORMATS)}")
+    formats = chosen_formats(format_)
     if not files:
         raise ParibusError("name at least one experiment file")
     opened = open_store(store, create=False)
@@ -50,6 +47,15 @@ def report(
             plain(findings.claims_text)
         plain(f"Report: {page}")
     return 0
+
+
+def chosen_formats(words: str) -> list[str]:
+    """Formats as they are written with commas between; raises ParibusError for one that there is not."""
+    formats = [name.strip() for name in words.split(",") if name.strip()]
+    for name in formats:
+        if name not in FORMATS:
+            raise ParibusError(f"--format: there is no format '{name}'{suggestion(name, FORMATS)}")
+    return formats
 
 
 def _stored(file: Path, store: "Store") -> "tuple[Plan, str]":

@@ -135,6 +135,8 @@ def _state(results: Results) -> str:
 
 def reproduce(plan: Plan, arm: str = "") -> str:
     """The command that trains a plan, or one arm of it beside the baseline, where the store lacks it."""
+    if plan.compared:
+        return plan.compared
     words = ["paribus", "run", plan.file, *(word for text in plan.sets for word in ("--set", text))]
     words += [word for name in ([arm] if arm else plan.only) for word in ("--arms", name)]
     count = len(plan.seeds)
@@ -184,6 +186,9 @@ def _method(results: Results) -> Iterator[str]:
         "the arm wins more than half of the planned pairs with its failures counted as lost; an arm of which "
         f"{share} or more of the runs failed is called unstable."
     )
+    if results.plan.compared:
+        yield "The table was made elsewhere: what its seeds vary, and whether its arms had equal conditions, is unknown."
+        return
     yield (
         "A seed varies initial values, data order and dropout; parameters of equal name and shape start equal in all "
         "arms. Intervals speak of training again, not of another test set. Other metrics and splits are exploratory."
@@ -192,6 +197,11 @@ def _method(results: Results) -> Iterator[str]:
 
 def _provenance(results: Results) -> Iterator[tuple[str, str]]:
     plan = results.plan
+    if plan.compared:
+        yield "table", plan.file
+        yield "rebuild this page", plan.compared
+        yield "seeds", ", ".join(map(str, plan.seeds))
+        return
     yield "experiment file", plan.file
     yield "rebuild this page", f"paribus report {shlex.quote(plan.folder if plan.label else plan.file)}"
     yield "train it all again", f"{reproduce(plan)} --fresh"

@@ -1,0 +1,113 @@
+"""`compare` on tables written by hand and exported by trackers."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from paribus.__main__ import main
+
+VALUES = {
+    "vanilla": (0.90, 0.92, 0.91, 0.93, 0.92),
+    "rope": (0.95, 0.96, 0.97, 0.97, 0.98),
+    "nope": (0.5, 0.6, 0.4, 0.5, 0.6),
+}
+LONG = "arm,seed,value\n" + "".join(f"{a},{s},{v}\n" for a, some in VALUES.items() for s, v in enumerate(some, 1))
+TRACKER = "Name,State,Runtime,config.seed,acc\n" + "".join(
+    f"{a}-seed{s},finished,60,{s},{v}\n" for a, some in VALUES.items() for s, v in enumerate(some, 1)
+)
+WIDE = "seed;vanilla;rope;nope\n" + "".join(
+    f"{s};" + ";".join(str(some[s - 1]) for some in VALUES.values()) + "\n" for s in range(1, 6)
+)
+CURVES = (
+    "Step," + ",".join(f"{a}-seed{s} - acc" for a in VALUES for s in range(1, 6))
+    + "\n10," + ",".join(str(v) for some in VALUES.values() for v in some) + "\n"
+)  # fmt: skip
+
+
+def call(folder: Path, text: str, *words: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    (folder / "table.csv").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", "table.csv", *words])
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(LONG, []), (TRACKER, ["--metric", "acc"]), (WIDE, []), (CURVES, ["--metric", "acc"])],
+)
+def test_a_table_gets_the_contrasts_and_the_page(
+    tmp_path: Path, text: str, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--baseline", "vanilla", "--smallest-effect", "0.01", *words]
+    assert call(tmp_path, text, *options, monkeypatch=monkeypatch) == 0
+    printed = capsys.readouterr().out
+    assert "Of 2 arms, rope (+0.050 [" in printed
+    assert "nope (" in printed
+    folder = tmp_path / "reports" / "table@compare"
+    with (folder / "contrasts.csv").open(encoding="utf-8") as file:
+        rows = {row["arm"]: row for row in csv.DictReader(file)}
+    assert (rows["rope"]["verdict"], rows["nope"]["verdict"]) == ("better", "worse")
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "paribus compare table.csv --baseline vanilla" in page
+    assert "paribus run" not in page
+
+
+def test_less_can_be_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(tmp_path, LONG, "--baseline", "vanilla", "--direction", "min", monkeypatch=monkeypatch)
+    assert "nope (+" in capsys.readouterr().out
+
+
+def test_seeds_may_be_words_and_runs_may_have_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "arm,seed,value,status\n" + "".join(
+        f"{a},fold-{s},{v},{'failed' if (a, s) == ('nope', 2) else 'ok'}\n"
+        for a, some in VALUES.items()
+        for s, v in enumerate(some, 1)
+    )
+    assert call(tmp_path, text, "--baseline", "vanilla", monkeypatch=monkeypatch) == 0
+    with (tmp_path / "reports/table@compare/contrasts.csv").open(encoding="utf-8") as file:
+        row = next(row for row in csv.DictReader(file) if row["arm"] == "nope")
+    assert (row["n_failed"], row["n_pairs"]) == ("1", "4")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        ("arm,value\na,1\n", [], "the table lacks a column for seed; it has arm, value"),
+        ("arm,seed,value\nvanilla,1,1\nvanilla,1,2\n", [], "more than one value for arm vanilla, seed 1"),
+        ("arm,seed,value\nvanilla,1,1\n", [], "table.csv: the only arm is vanilla; a comparison needs another"),
+        (
+            "arm,seed,value\nvanilla,1,high\nrope,1,1\n",
+            [],
+            "row 1 of the table has the value 'high', which is no number",
+        ),
+        (LONG.replace("vanilla", "plain"), [], "no arm is called 'vanilla'. Known: nope, plain, rope"),
+        ("", [], "table.csv cannot be read as a table"),
+        (LONG, ["--smallest-effect", "-1"], "--smallest-effect: got -1"),
+        (LONG, ["--alpha", "0.7"], "--alpha: got 0.7"),
+        (LONG, ["--metric", "acc"], "--metric: the table has no column 'acc'"),
+        (LONG, ["--format", "docx"], "--format: there is no format 'docx'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(
+    tmp_path: Path,
+    text: str,
+    words: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(tmp_path, text, "--baseline", "vanilla", *words, monkeypatch=monkeypatch) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", "nowhere.csv", "--baseline", "a"])
+    assert ended.value.code == 2
+    assert "there is no file nowhere.csv" in capsys.readouterr().err
