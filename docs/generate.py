@@ -3,6 +3,7 @@
 python docs/generate.py [--check]
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,13 @@ def commands() -> str:
             capture_output=True,
             text=True,
             check=True,
-            env={"COLUMNS": "110", "NO_COLOR": "1", "PATH": "", "LANG": "C.UTF-8"},
+            env={
+                "COLUMNS": "110",
+                "NO_COLOR": "1",
+                "PATH": "",
+                "LANG": "C.UTF-8",
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
         )
         lines = [line.rstrip() for line in printed.stdout.strip().splitlines()]
         pages += [f"## paribus {name}", "", text, "", "```", *lines, "```", ""]

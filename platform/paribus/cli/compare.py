@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -117,7 +118,9 @@ def read(table: Path) -> "pd.DataFrame":
         raise ParibusError(f"{table} cannot be read as a table: {str(error).splitlines()[0]}") from None
 
 
-def _again(table: Path, baseline: str, metric: str, direction: str, given: dict[str, object], to: Path | None) -> str:
+def _again(
+    table: Path, baseline: str, metric: str, direction: str, given: Mapping[str, object], to: Path | None
+) -> str:
     """The command that makes the page again."""
     words = ["paribus", "compare", str(table), "--baseline", baseline]
     words += ["--metric", metric] if metric else []

@@ -187,7 +187,7 @@ def _method(results: Results) -> Iterator[str]:
         f"{share} or more of the runs failed is called unstable."
     )
     if results.plan.compared:
-        yield "The table was made elsewhere: what its seeds vary, and whether its arms had equal conditions, is unknown."
+        yield "The table was made elsewhere: what its seeds vary, and whether its arms are treated alike, is unknown."
         return
     yield (
         "A seed varies initial values, data order and dropout; parameters of equal name and shape start equal in all "
