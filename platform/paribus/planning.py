@@ -22,6 +22,11 @@ from paribus.spec.machine import seconds
 # Raised in any commit that changes a number which a run with old settings would give.
 RESULTS_VERSION = 1
 
+# Begins the name that the runs of a floor have in the place of an arm's.
+FLOOR = "floor:"
+# Floors that chance has no part in, so that one seed says all.
+COUNTED = ("majority", "ngram")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -112,6 +117,16 @@ class Plan:
     compared: str = ""  # the command that took in a table made elsewhere; such a plan has nothing to run
     sources: str = ""  # digest of what the file and those that it extends say of training
 
+    @property
+    def floors(self) -> list[str]:
+        """The names of the untrained reference rows."""
+        return list(dict.fromkeys(run.arm for run in self.runs if run.arm.startswith(FLOOR)))
+
+    @property
+    def trained(self) -> list[Run]:
+        """The runs of arms."""
+        return [run for run in self.runs if not run.arm.startswith(FLOOR)]
+
     def job(self, run: Run) -> Job:
         return Job(run.id, run.seed, self.settings[run.arm][run.task], self.machine)
 
@@ -153,6 +168,8 @@ def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (),
         for arm in chosen
         for task in arm.setting.tasks
     ]
+    floors = [] if arms else loaded.experiment.floors
+    runs += [run for kind in floors for run in _floor_runs(loaded.arms[0], kind, seeds)]
     rows = [_row(arm, loaded.arms[0]) for arm in chosen]
     analysis = loaded.experiment.analysis.model_dump()
     claims = [claim.model_dump() for claim in loaded.experiment.claims]
@@ -169,7 +186,10 @@ def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (),
         tasks=[_task(name, task) for name, task in loaded.arms[0].setting.tasks.items()],
         seeds=list(seeds),
         analysis=analysis,
-        settings={arm.name: {task: _settings(arm, task) for task in arm.setting.tasks} for arm in chosen},
+        settings={
+            **{arm.name: {task: _settings(arm, task) for task in arm.setting.tasks} for arm in chosen},
+            **{f"{FLOOR}{kind}": _floor_settings(loaded.arms[0], kind) for kind in floors},
+        },
         machine=loaded.experiment.machine.model_dump(),
         runs=runs,
         sets=list(loaded.sets),
@@ -190,26 +210,43 @@ def _settings(arm: Arm, task: str) -> dict[str, Any]:
     }
 
 
+def _floor_settings(baseline: Arm, kind: str) -> dict[str, dict[str, Any]]:
+    return {task: {**_settings(baseline, task), "floor": kind} for task in baseline.setting.tasks}
+
+
+def _floor_runs(baseline: Arm, kind: str, seeds: Sequence[int]) -> Iterator[Run]:
+    for seed in seeds[:1] if kind in COUNTED else seeds:
+        for task in baseline.setting.tasks:
+            identity = {"floor": kind, **_identity(baseline, task, seed)}
+            if kind != "random_network":  # the others know nothing of the network but whose words it reads
+                network = baseline.setting.network
+                shared = network.family == "decoder" or network.embeddings.shared_vocabulary
+                identity = {**identity, "network": shared, "sources": {}}
+            yield Run(_hash({**identity, "training": None, "precision": 32}), f"{FLOOR}{kind}", task, seed)
+
+
 def run_id(arm: Arm, task: str, seed: int) -> str:
     """The identity of a run: names, texts, analysis and machine are no part of it."""
+    return _hash(_identity(arm, task, seed))
+
+
+def _identity(arm: Arm, task: str, seed: int) -> dict[str, Any]:
     setting = arm.setting
     spec = setting.tasks[task]
     assert isinstance(spec, TaskSpec)
     named = [part for _, part in setting.network.parts()]
     named += [spec, setting.decoding, setting.training.optimizer, setting.training.schedule]
     outside = sorted({part.kind for part in named if "." in part.kind})
-    return _hash(
-        {
-            "results": RESULTS_VERSION,
-            "network": setting.network.identity(),
-            "training": setting.training.identity(),
-            "task": spec.fingerprint(),
-            "decoding": setting.decoding.identity(),
-            "precision": setting.precision,
-            "seed": seed,
-            "sources": {kind: source_of(kind) for kind in outside},
-        }
-    )
+    return {
+        "results": RESULTS_VERSION,
+        "network": setting.network.identity(),
+        "training": setting.training.identity(),
+        "task": spec.fingerprint(),
+        "decoding": setting.decoding.identity(),
+        "precision": setting.precision,
+        "seed": seed,
+        "sources": {kind: source_of(kind) for kind in outside},
+    }
 
 
 def _hash(value: Any) -> str:

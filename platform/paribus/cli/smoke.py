@@ -36,7 +36,7 @@ def smoke(
     if summary.interrupted:
         return 130
     _, page = written(short, opened)
-    first = [run for run in whole.runs if run.seed == whole.runs[0].seed]
+    first = [run for run in whole.trained if run.seed == whole.runs[0].seed]
     events = engine.run([whole.job(run) for run in first], "overfit")
     ended = {event.job.id: event for event in events if isinstance(event, Finished) and event.final}
     rows, failed = [], bool(summary.broken)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
-from paribus.planning import MetricInfo, Row, TaskInfo
+from paribus.planning import FLOOR, MetricInfo, Row, TaskInfo
 from paribus.report import sentences
 from paribus.report.numbers import (
     MISSING,
@@ -103,6 +103,16 @@ class Line:
 
 
 @dataclass(frozen=True)
+class FloorLine:
+    """An untrained reference: no arm, no verdict."""
+
+    name: str
+    meaning: str
+    score: str
+    runs: str
+
+
+@dataclass(frozen=True)
 class Secondary:
     """Another metric or split, exploratory."""
 
@@ -129,6 +139,7 @@ class Section:
     clipped: str
     lines: tuple[Line, ...]
     secondary: tuple[Secondary, ...]
+    floors: tuple[FloorLine, ...]
     seeds: tuple[int, ...]
     cost_heads: tuple[str, ...]
     slopes: Slopes
@@ -171,6 +182,7 @@ def section(compared: Compared) -> Section:
         clipped=_clipped(axis, found),
         lines=tuple(_line(compared, arm, places, unit) for arm in results.plan.arms),
         secondary=tuple(_secondary(results, task, metric, split)),
+        floors=tuple(_floors(compared, places)),
         seeds=tuple(results.plan.seeds),
         cost_heads=COST_HEADS,
         slopes=slopes(results, task, metric, split, found, places),
@@ -264,6 +276,22 @@ def _line(compared: Compared, arm: Row, places: int, unit: str) -> Line:
         cells=tuple(_cells(compared, arm.name, places)),
         costs=_costs(results, arm.name, task),
     )
+
+
+FLOORS = {
+    "majority": "the commonest label, or token at each place",
+    "ngram": "each token from the two before it, or a label from pairs of tokens",
+    "uniform": "chance",
+    "random_network": "the baseline as it starts",
+}
+
+
+def _floors(compared: Compared, places: int) -> Iterator[FloorLine]:
+    results, task = compared.results, compared.task.name
+    for name in results.plan.floors:
+        values = sample(results, name, task, compared.metric.name, compared.split)
+        runs = _runs(results.tally(name, task))
+        yield FloorLine(name.removeprefix(FLOOR), FLOORS[name.removeprefix(FLOOR)], _score(values, places), runs)
 
 
 def _sample(compared: Compared, arm: str) -> Sample:

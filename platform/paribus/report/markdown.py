@@ -69,6 +69,9 @@ def _section(part: Section) -> Iterator[str]:
     yield _row(["---", "---", "---:", "---:", "---", "---:", "---:", "---:"])
     for line in part.lines:
         yield _row(_cells(line))
+    for floor in part.floors:
+        told = (f"*{safe(floor.name)}*", f"untrained: {safe(floor.meaning)}", safe(floor.score))
+        yield _row([*told, MISSING, "floor", MISSING, MISSING, safe(floor.runs)])
     yield from ("", "```text", *_forest(part), "```", "")
     for line in part.lines:
         if not line.is_baseline:

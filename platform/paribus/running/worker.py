@@ -126,10 +126,15 @@ def _spoils(error: Exception) -> bool:
 
 
 def _train(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop) -> dict[str, Any]:
-    from paribus.training.fit import train
-
     resume = resume_folder(folder.parent, job.id)
-    record = train(job, folder, tell, should_stop, resume)
+    if "floor" in job.settings:
+        from paribus.training.floors import measure
+
+        record = measure(job)
+    else:
+        from paribus.training.fit import train
+
+        record = train(job, folder, tell, should_stop, resume)
     if record.status in records.RESULTS:
         records.write(record, folder)
         _settle(folder, folder.parent / job.id)

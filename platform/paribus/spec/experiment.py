@@ -110,8 +110,10 @@ class Experiment(Headline):
     decoding: AnyDecoding = Field(default_factory=default("decoding", "greedy"), description="how outputs are written")
     arms: Annotated[dict[Name, dict[str, Any]], _Arms()] = Field({}, description="{NAME: {dotted key: value}}")
     vary: list[Vary] = Field([], description="generators of arms")
-    floors: Annotated[list[Literal["majority", "ngram", "uniform", "random_network"]], NotBuilt(([],))] = Field(
-        [], description="untrained reference rows"
+    floors: list[Literal["majority", "ngram", "uniform", "random_network"]] = Field(
+        [],
+        description="untrained reference rows: the commonest label, or token at each place; each token from the two "
+        "before it; chance; the baseline's network as it starts",
     )
     seeds: Seeds = Field([1, 2, 3, 4, 5], description="a number n for 1..n, or a list")
     tuning: Annotated[dict[str, Any] | None, NotBuilt()] = Field(None, description="equal tuning for every arm")
