@@ -98,6 +98,8 @@ def test_runs_are_trained_once_stored_and_taken_from_the_store_after(write: Writ
     assert again.events == []
     assert sorted(folder.name for folder in store.runs.iterdir()) == sorted(run.id for run in planned.runs)
     assert {file.name for file in store.run_folder(planned.runs[0].id).iterdir()} == {
+        "kept.json",
+        "kept.npz",
         "log.txt",
         "record.json",
         "weights.safetensors",

@@ -160,12 +160,6 @@ def test_the_store_lies_in_the_nearest_project_unless_it_is_named(
     assert locate(str(tmp_path / "given")) == tmp_path / "given"
 
 
-def test_a_password_in_an_address_is_not_repeated() -> None:
-    with pytest.raises(StoreError) as caught:
-        locate("postgresql://me:secret@host/db")
-    assert "secret" not in str(caught.value)
-
-
 def test_an_attempt_that_broke_off_does_not_take_the_place_of_a_result(store: Store, planned: Plan) -> None:
     run = planned.runs[0].id
     store.database.add(record(run, 0.5))

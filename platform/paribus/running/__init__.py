@@ -3,14 +3,19 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 from paribus.planning import Job, Plan, Run
+from paribus.store.claims import Claims
 from paribus.store.folder import Store
 from paribus.store.record import RESULTS, Record
+
+POLL = 1.0  # seconds between looks at what other drivers are doing
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,54 @@ class Summary:
     diverged: list[str] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
     interrupted: bool = False
+    stopped: str = ""  # why it was ended before all was trained, where a limit did that
+
+
+@dataclass
+class Limits:
+    """What ends a call before all is trained."""
+
+    failures: int | None = None
+    hours: float | None = None
+
+    def __post_init__(self) -> None:
+        self._began = time.monotonic()
+
+    def reached(self, summary: Summary) -> str:
+        if self.failures is not None and len(summary.broken) > self.failures:
+            return f"more than {self.failures} runs failed (--max-failures)"
+        if self.hours is not None and time.monotonic() - self._began > self.hours * 3600:
+            return f"{self.hours:g} hours are over (--max-hours)"
+        return ""
+
+
+class Backlog:
+    """The runs that nobody has begun yet, as far as this driver knows."""
+
+    def __init__(self, plan: Plan, runs: Sequence[Run], claims: Claims, *, fresh: bool) -> None:
+        self._plan = plan
+        self._waiting = {run.id: run for run in runs}
+        self._claims = claims
+        self._fresh = fresh
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def take(self, count: int) -> "tuple[list[Job], list[Finished]]":
+        """Jobs that are this driver's from now on, and those that another one has done."""
+        jobs: list[Job] = []
+        done: list[Finished] = []
+        order = iter(list(self._waiting))
+        while len(jobs) < count and (some := list(islice(order, count - len(jobs)))):
+            for run, state in self._claims.take(some, fresh=self._fresh).items():
+                if state == "theirs":
+                    continue
+                job = self._plan.job(self._waiting.pop(run))
+                if state == "mine":
+                    jobs.append(job)
+                else:
+                    done.append(Finished(job, state, "trained by another driver"))
+        return jobs, done
 
 
 def cores() -> int:
@@ -91,23 +144,55 @@ def missing(plan: Plan, store: Store, *, fresh: bool = False) -> list[Run]:
 
 
 def execute(
-    plan: Plan, store: Store, engine: Engine, listener: Listener, *, workers: int, fresh: bool = False
+    plan: Plan,
+    store: Store,
+    engine: Engine,
+    listener: Listener,
+    *,
+    workers: int,
+    fresh: bool = False,
+    limits: Limits | None = None,
 ) -> Summary:
-    """Train what is missing of a plan, and store every attempt as it ends."""
+    """Train what is missing of a plan, and store every attempt as it ends; drivers on one store share the runs."""
+    store.sweep()
     store.take_in()
     store.database.save_plan(plan)
     waiting = missing(plan, store, fresh=fresh)
     summary = Summary(reused=len({run.id for run in plan.runs}) - len(waiting))
     if not waiting:
         return summary
+    if fresh:
+        store.forget_checkpoints(run.id for run in waiting)
+    limits = limits or Limits()
+
+    def told(done: Sequence[Finished]) -> None:
+        summary.reused += len(done)
+        for event in done:
+            listener.hear(event)
+
     listener.begin(plan, waiting, min(workers, len(waiting)))
     try:
-        with gently(engine.stop) as asked:
-            for event in engine.run([plan.job(run) for run in waiting], "train"):
-                if isinstance(event, Finished):
-                    keep(event, store, summary)
-                listener.hear(event)
-        summary.interrupted = summary.interrupted or asked.is_set()
+        with Claims(store.database) as claims, gently(engine.stop) as asked:
+            backlog = Backlog(plan, waiting, claims, fresh=fresh)
+            while backlog and not (asked.is_set() or summary.interrupted or summary.stopped):
+                # Two for each worker, so that none of them waits for the store.
+                jobs, done = backlog.take(2 * workers)
+                told(done)
+                for event in engine.run(jobs, "train") if jobs else ():
+                    if isinstance(event, Finished):
+                        keep(event, store, summary)
+                        if event.final:
+                            claims.release(event.job.id)
+                            jobs, done = backlog.take(1)
+                            engine.add(jobs)
+                            told(done)
+                    listener.hear(event)
+                    if summary.stopped or (why := limits.reached(summary)):
+                        summary.stopped = summary.stopped or why
+                        engine.stop()
+                if not jobs and not done:
+                    asked.wait(POLL)  # others train what is left
+        summary.interrupted = summary.interrupted or asked.is_set() or bool(summary.stopped)
     finally:
         listener.end()
     return summary

@@ -1,24 +1,33 @@
 """The database of a store: which experiments there are, which runs they need, and what every attempt at a run left."""
 
 import json
+import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import sqlalchemy as sql
 from sqlalchemy import ForeignKey, Index, String, event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from paribus.errors import StoreError
 from paribus.planning import Plan
+from paribus.store import migrations
 from paribus.store import record as records
 from paribus.store.record import Outcome, Record
+
+PATIENCE = 300.0  # seconds that a server which went away is waited for
+P = ParamSpec("P")
+T = TypeVar("T")
+LOCK = 7_272_747  # of PostgreSQL: any number that nobody else in the database uses
 
 
 class Table(DeclarativeBase):
@@ -70,6 +79,33 @@ class AttemptRow(Table):
     record: Mapped[bytes | None]
 
 
+class DriverRow(Table):
+    """A process that hands out runs; its beat goes up as long as it lives."""
+
+    __tablename__ = "driver"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    place: Mapped[str] = mapped_column(String(200))
+    process: Mapped[int]
+    beat: Mapped[int]
+
+
+class ClaimRow(Table):
+    """A run that a driver has taken for itself, until it is done with it or gone."""
+
+    __tablename__ = "claim"
+    run: Mapped[str] = mapped_column(String(16), primary_key=True)
+    driver: Mapped[str] = mapped_column(String(40), index=True)
+
+
+class ExclusionRow(Table):
+    """A run that reports leave out, and why."""
+
+    __tablename__ = "exclusion"
+    run: Mapped[str] = mapped_column(String(16), primary_key=True)
+    why: Mapped[str]
+    at: Mapped[str] = mapped_column(String(40))
+
+
 class ScoreRow(Table):
     """The scores of the newest attempt, for queries."""
 
@@ -97,21 +133,74 @@ class Member:
         return "/".join([self.experiment, self.arm, *([self.task] if self.task else []), str(self.seed)])
 
 
+@dataclass(frozen=True)
+class Driver:
+    """A process that hands out runs: where it is, and how often it has said that it is there."""
+
+    place: str
+    process: int
+    beat: int
+
+
+class Lost(StoreError):
+    """The server of a store that was open went away."""
+
+
+def _patient(method: "Callable[Concatenate[Database, P], T]") -> "Callable[Concatenate[Database, P], T]":
+    """Repeats a transaction while the server is away."""
+
+    @wraps(method)
+    def patient(self: "Database", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return method(self, *args, **kwargs)
+            except Lost:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1)
+
+    return patient
+
+
 class Database:
     """All reading and writing of one database; only drivers write."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = _sqlite(file)
-        with self._telling():
-            _migrate(self._engine)
+    def __init__(self, address: Path | str, *, reading: bool = False) -> None:
+        self.file = address if isinstance(address, Path) else None
+        self.shown = str(address) if isinstance(address, Path) else hidden(address)
+        if isinstance(address, Path):
+            self._engine = _sqlite(address, reading=reading)
+        else:
+            self._engine = _postgresql(address)
+        self._opened = False  # a store that was there once is waited for when it goes away
+        with self._reading() as connection:
+            version = migrations.version(connection)
+        if version != migrations.HEAD:
+            self._upgrade(version, reading)
+        self._opened = True
+
+    def _upgrade(self, version: str | None, reading: bool) -> None:
+        if version is not None and version not in migrations.known():
+            raise StoreError(
+                f"the database {self.shown} was written by a newer version of paribus (its schema is '{version}', "
+                f"this version knows those up to '{migrations.HEAD}'); update paribus, nothing was changed"
+            )
+        if reading:
+            raise StoreError(
+                f"the database {self.shown} is of an older version and cannot be written to; "
+                "make it writable once, so that it can be brought up to date"
+            )
+        with self._writing() as connection:
+            if migrations.version(connection) != migrations.HEAD:  # unless another driver was quicker
+                migrations.upgrade(connection)
 
     def close(self) -> None:
         self._engine.dispose()
 
     # Experiments
 
+    @_patient
     def save_plan(self, plan: Plan) -> None:
         """Remember a plan as the newest one of its folder."""
         packed = _pack(plan.tree())
@@ -133,7 +222,11 @@ class Database:
         query = sql.select(ExperimentRow.plan).where(ExperimentRow.folder == folder).order_by(*_newest()).limit(1)
         with self._reading() as connection:
             packed = connection.execute(query).scalar()
-        return None if packed is None else Plan.of(_unpack(packed))
+        return (
+            None
+            if packed is None
+            else Plan.of(_unpack(packed, f"plan of {folder}", "`paribus run FILE` stores it anew"))
+        )
 
     def plans(self) -> list[Plan]:
         """The newest plan of every folder, by name."""
@@ -184,6 +277,7 @@ class Database:
         """Store an attempt's record as the newest of its run."""
         self.add_attempt(record.run, record.status, record.reason, record)
 
+    @_patient
     def add_attempt(self, run: str, status: str, reason: str, record: Record | None = None) -> None:
         packed = None if record is None else _pack(records.tree(record))
         row = {"run": run, "status": status, "reason": reason, "finished_at": _now(), "record": packed}
@@ -200,6 +294,7 @@ class Database:
                 rows = [{"run": run, **vars(score)} for score in record.scores]
                 connection.execute(sql.insert(ScoreRow), rows)
 
+    @_patient
     def statuses(self, runs: Iterable[str]) -> dict[str, str]:
         """The status of every run that was tried."""
         found: dict[str, str] = {}
@@ -209,6 +304,7 @@ class Database:
                 found.update((row.id, row.status) for row in connection.execute(query))
         return found
 
+    @_patient
     def outcomes(self, runs: Iterable[str]) -> dict[str, Outcome]:
         """What is known of each run; those never tried are pending."""
         wanted = list(dict.fromkeys(runs))
@@ -223,8 +319,11 @@ class Database:
                     .where(RunRow.id.in_(some))
                 )
                 for run, status, reason, packed, count in connection.execute(query):
-                    record = None if packed is None else records.of(_unpack(packed))
+                    record = None if packed is None else _record(run, packed)
                     found[run] = Outcome(run, status, record, count, reason)
+        for run, why in self.excluded().items():
+            if run in found:
+                found[run] = Outcome(run, "excluded", None, found[run].attempts, why)
         return found
 
     def attempts(self, run: str) -> list[tuple[str, str, str]]:
@@ -238,6 +337,7 @@ class Database:
         with self._reading() as connection:
             return set(connection.execute(sql.select(MemberRow.run).distinct()).scalars())
 
+    @_patient
     def known(self) -> set[str]:
         with self._reading() as connection:
             return set(connection.execute(sql.select(RunRow.id)).scalars())
@@ -248,6 +348,77 @@ class Database:
             connection.execute(sql.delete(ScoreRow).where(ScoreRow.run == run))
             connection.execute(sql.delete(RunRow).where(RunRow.id == run))
             connection.execute(sql.delete(AttemptRow).where(AttemptRow.run == run))
+            connection.execute(sql.delete(ExclusionRow).where(ExclusionRow.run == run))
+
+    # Which driver trains what
+
+    @_patient
+    def enter(self, driver: str, place: str, process: int) -> None:
+        """A driver begins."""
+        with self._writing() as connection:
+            connection.execute(sql.insert(DriverRow).values(id=driver, place=place, process=process, beat=0))
+
+    @_patient
+    def beat(self, driver: str) -> None:
+        """A driver is still there."""
+        with self._writing() as connection:
+            found = sql.update(DriverRow).where(DriverRow.id == driver)
+            connection.execute(found.values(beat=DriverRow.beat + 1))
+
+    @_patient
+    def leave(self, driver: str) -> None:
+        """A driver ends, or is known to have ended."""
+        with self._writing() as connection:
+            connection.execute(sql.delete(ClaimRow).where(ClaimRow.driver == driver))
+            connection.execute(sql.delete(DriverRow).where(DriverRow.id == driver))
+
+    @_patient
+    def drivers(self) -> dict[str, Driver]:
+        """All drivers that did not say that they end."""
+        with self._reading() as connection:
+            return {
+                row.id: Driver(row.place, row.process, row.beat) for row in connection.execute(sql.select(DriverRow))
+            }
+
+    @_patient
+    def claim(self, driver: str, runs: Sequence[str], *, fresh: bool = False) -> dict[str, str]:
+        """What becomes of runs that a driver wants to train: `mine`, `theirs`, or the status of a result."""
+        found: dict[str, str] = {}
+        with self._writing() as connection:
+            for some in _pieces(runs):
+                query = sql.select(RunRow.id, RunRow.status).where(RunRow.id.in_(some))
+                if not fresh:
+                    done = {row.id: row.status for row in connection.execute(query) if row.status in records.RESULTS}
+                    found.update(done)
+                held = sql.select(ClaimRow.run, ClaimRow.driver).where(ClaimRow.run.in_(some))
+                holders = {row.run: row.driver for row in connection.execute(held)}
+                for run in some:
+                    if run not in found:
+                        found[run] = "mine" if holders.get(run, driver) == driver else "theirs"
+                new = [run for run in some if found[run] == "mine" and run not in holders]
+                if new:
+                    connection.execute(sql.insert(ClaimRow), [{"run": run, "driver": driver} for run in new])
+        return found
+
+    @_patient
+    def release(self, driver: str, run: str) -> None:
+        """A driver is done with a run."""
+        with self._writing() as connection:
+            connection.execute(sql.delete(ClaimRow).where(ClaimRow.run == run, ClaimRow.driver == driver))
+
+    # What reports leave out
+
+    def exclude(self, run: str, why: str) -> None:
+        """Leave a run out, or take it in again where no reason is given."""
+        with self._writing() as connection:
+            connection.execute(sql.delete(ExclusionRow).where(ExclusionRow.run == run))
+            if why:
+                connection.execute(sql.insert(ExclusionRow).values(run=run, why=why, at=_now()))
+
+    def excluded(self) -> dict[str, str]:
+        """The runs that are left out, and why."""
+        with self._reading() as connection:
+            return {row.run: row.why for row in connection.execute(sql.select(ExclusionRow))}
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -256,7 +427,12 @@ class Database:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
+        """One writer at a time, so that what was read is still so when it is written."""
         with self._telling(), self._engine.begin() as connection:
+            if self.file is not None:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
             yield connection
 
     @contextmanager
@@ -264,42 +440,101 @@ class Database:
         """Database errors in one sentence that says how to go on."""
         try:
             yield
-        except DatabaseError as error:
-            reason = str(error.orig or error).splitlines()[0]
-            hint = "the run folders beside it are whole: move the file away, and the next run reads them in again"
-            raise StoreError(f"the database {self.file} cannot be used ({reason}); {hint}") from error
+        except DBAPIError as error:
+            if self._opened and self.file is None and _is_lost(error):
+                raise Lost(f"the database {self.shown} does not answer ({_first_line(error)})") from error
+            raise StoreError(f"the database {self.shown} {_told(_first_line(error), self.file)}") from error
+
+
+def hidden(address: str) -> str:
+    """An address without its password; raises StoreError where it cannot be understood, and repeats none of it."""
+    try:
+        return sql.make_url(address).render_as_string(hide_password=True).partition("?")[0]
+    except (ArgumentError, ValueError):
+        kind = address.partition("://")[0]
+        raise StoreError(
+            f"the address of the store cannot be read: needs {kind}://USER:PASSWORD@HOST:PORT/DATABASE, "
+            "with signs such as / or @ in the password written as %2F or %40"
+        ) from None
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig or error).strip().splitlines()[0]
+
+
+def _is_lost(error: DBAPIError) -> bool:
+    """Whether the server went away, or wants to be asked again."""
+    state = getattr(error.orig, "sqlstate", None)
+    again = ("08", "57P", "53300", "40001", "40P01")
+    return isinstance(error, OperationalError) and (state is None or state.startswith(again))
+
+
+# What a database says -> what it means, and what to do.
+MEANINGS = {
+    "database is locked": "is in use by another process that does not let go; end it, then repeat the command",
+    "readonly": "cannot be written to; make it and its folder writable, or name another store with --store",
+    "read-only": "cannot be written to; make it and its folder writable, or name another store with --store",
+    "unable to open": "cannot be opened; make it and its folder readable and writable, or name another with --store",
+    "disk is full": "has no room on its disk; free some, then repeat the command: what is stored stays",
+    "disk I/O error": "cannot be reached on its disk; see whether it is full or failing, then repeat the command",
+    "No space left": "has no room on the disk of its server; free some, then repeat the command: what is stored stays",
+}
+
+
+def _told(reason: str, file: Path | None) -> str:
+    for sign, meaning in MEANINGS.items():
+        if sign in reason:
+            return f"{meaning} ({reason})"
+    if file is None:
+        return f"cannot be used ({reason})"
+    hint = "the run folders beside it are whole: move the file away, and the next run reads them in again"
+    return f"cannot be used ({reason}); {hint}"
 
 
 def _newest() -> tuple[Any, Any]:
     return ExperimentRow.used_at.desc(), ExperimentRow.id.desc()
 
 
-def _sqlite(file: Path) -> Engine:
-    engine = sql.create_engine(f"sqlite:///{file}")
+def _sqlite(file: Path, *, reading: bool) -> Engine:
+    address = f"sqlite:///file:{quote(str(file))}?mode=ro&immutable=1&uri=true" if reading else f"sqlite:///{file}"
+    engine = sql.create_engine(address)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
         connection.execute("PRAGMA busy_timeout = 30000")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        if not reading:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     return engine
 
 
-def _migrate(engine: Engine) -> None:
-    """Bring the database to the newest schema; quick where it is there already."""
-    from paribus.store import migrations
-
-    migrations.upgrade(engine)
+def _postgresql(address: str) -> Engine:
+    """With signs of life on the wire, so that a server which vanished is noticed within seconds."""
+    kept = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15000}
+    url = sql.make_url(address).set(drivername="postgresql+psycopg")
+    try:
+        return sql.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10, **kept})
+    except ImportError:
+        raise StoreError("a store on PostgreSQL needs the extra: pip install 'paribus[postgres]'") from None
 
 
 def _pack(tree: Any) -> bytes:
     return zlib.compress(json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
 
 
-def _unpack(packed: bytes) -> Any:
-    return json.loads(zlib.decompress(packed))
+def _unpack(packed: bytes, what: str, mend: str) -> Any:
+    """Plain data of its packed form; where it is damaged StoreError says how to go on."""
+    try:
+        return json.loads(zlib.decompress(packed))
+    except (zlib.error, ValueError):
+        raise StoreError(f"the stored {what} is damaged; {mend}") from None
+
+
+def _record(run: str, packed: bytes) -> Record:
+    mend = f"`paribus gc --run {run}` removes it, and the next run trains it again"
+    return records.of(_unpack(packed, f"record of the run {run}", mend))
 
 
 def _now() -> str:

@@ -2,14 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from platform import node
 
 from paribus.errors import StoreError
 from paribus.store import record as records
-from paribus.store.database import Database, Member
+from paribus.store.database import Database, Member, hidden
 
 VARIABLE = "PARIBUS_STORE"
 
@@ -50,6 +50,16 @@ class Store:
         self.database.remove(run)
         shutil.rmtree(self.run_folder(run), ignore_errors=True)
 
+    def forget_checkpoints(self, runs: Iterable[str]) -> None:
+        """Let runs start anew."""
+        for run in runs:
+            shutil.rmtree(self.runs / f"{run}.resume", ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what attempts left on this machine whose processes are gone."""
+        for folder in self.leftovers():
+            shutil.rmtree(folder, ignore_errors=True)
+
     def leftovers(self) -> Iterator[Path]:
         """Folders of attempts that never finished."""
         if self.runs.is_dir():
@@ -81,9 +91,7 @@ def _at_work(folder: Path) -> bool:
 def locate(given: str | None = None) -> Path:
     """The folder of the store: as given, as the environment says, or `.paribus` in the nearest project."""
     chosen = given or os.environ.get(VARIABLE)
-    if chosen:
-        if "://" in chosen:
-            raise StoreError(f"a store by URL is not built yet: needs a folder, got '{chosen.split('://')[0]}://...'")
+    if chosen and "://" not in chosen:
         return Path(chosen).expanduser().resolve()
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -92,14 +100,30 @@ def locate(given: str | None = None) -> Path:
     return here / ".paribus"
 
 
+def address_of(given: str | None) -> str | None:
+    """The database server that the store is on, if any; raises StoreError for one of another kind."""
+    chosen = given or os.environ.get(VARIABLE) or ""
+    kind, mark, _ = chosen.partition("://")
+    if not mark:
+        return None
+    if kind not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise StoreError(f"a store is a folder or postgresql://USER:PASSWORD@HOST/DATABASE, got '{kind}://...'")
+    return "postgresql" + chosen[len(kind) :]
+
+
 def open_store(given: str | None = None, *, create: bool = True) -> Store:
     """The store; where it may not be created and is not there, StoreError says so."""
     folder = locate(given)
-    if not create and not (folder / "store.db").is_file() and not (folder / "runs").is_dir():
+    address = address_of(given)
+    if address is not None:
+        hidden(address)
+        return Store(folder, Database(address))
+    file = folder / "store.db"
+    if not create and not file.is_file() and not (folder / "runs").is_dir():
         raise StoreError(f"there is no store at {folder} yet; `paribus run FILE` makes one, --store names another")
+    reading = not create and file.is_file() and not os.access(folder, os.W_OK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        database = Database(folder / "store.db")
+        return Store(folder, Database(file, reading=reading))
     except OSError as error:
         raise StoreError(f"the store {folder} cannot be used: {error.strerror}") from None
-    return Store(folder, database)

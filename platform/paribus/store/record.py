@@ -84,6 +84,8 @@ def read(folder: Path) -> Record:
     path = folder / FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise ValueError("it holds no record")
         if data.pop("format") != FORMAT:
             raise StoreError(f"{path} has a format that this version of paribus does not know")
         return of(data)

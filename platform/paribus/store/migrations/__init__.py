@@ -3,24 +3,29 @@
 from pathlib import Path
 
 import sqlalchemy as sql
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection
 
-HEAD = "0001"
+HEAD = "0002"
 
 
-def upgrade(engine: Engine) -> None:
-    """Run the migrations that a database lacks; alembic is loaded only if there are any."""
-    with engine.connect() as connection:
-        tables = sql.inspect(connection)
-        if tables.has_table("alembic_version"):
-            version = connection.execute(sql.text("SELECT version_num FROM alembic_version")).scalar()
-            if version == HEAD:
-                return
+def known() -> set[str]:
+    """The schemas that this version can start from."""
+    return {file.name.partition("_")[0] for file in (Path(__file__).parent / "versions").glob("[0-9]*.py")}
+
+
+def version(connection: Connection) -> str | None:
+    """The schema of a database; None where there is none yet."""
+    if not sql.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sql.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the migrations that a database lacks, within the transaction of the connection."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,177 @@
+"""What may happen to a store: each is told in one true sentence, nothing is lost, and the next run goes on."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from paribus.errors import StoreError
+from paribus.planning import Plan, plan
+from paribus.spec.load import load
+from paribus.store import record as records
+from paribus.store.database import Database
+from paribus.store.folder import Store, open_store
+from paribus.store.record import Record
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def planned(write: Write) -> Plan:
+    return plan(load(write()))
+
+
+@pytest.fixture
+def store(planned: Plan, tmp_path: Path) -> Store:
+    """With a plan, and a run that has a folder and a row."""
+    opened = open_store(str(tmp_path / "store"))
+    opened.database.save_plan(planned)
+    found = Record(planned.runs[0].id, "ok")
+    opened.run_folder(found.run).mkdir(parents=True)
+    records.write(found, opened.run_folder(found.run))
+    opened.take_in()
+    return opened
+
+
+def execute(store: Store, statement: str, *values: object) -> None:
+    store.database.close()
+    with sqlite3.connect(store.folder / "store.db") as connection:
+        connection.execute(statement, values)
+    connection.close()
+
+
+def test_a_locked_database_is_said_to_be_locked(store: Store, planned: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = sqlite3.connect(store.folder / "store.db", isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    with store.database._engine.connect() as own:
+        own.exec_driver_sql("PRAGMA busy_timeout = 50")
+    with pytest.raises(StoreError, match=r"store\.db is in use by another process .*repeat the command \(database is"):
+        store.database.add_attempt("a", "crashed", "")
+    connection.close()
+    store.database.add_attempt("a", "crashed", "")
+
+
+def test_a_truncated_database_is_read_in_again_from_the_folders(store: Store, planned: Plan) -> None:
+    store.database.close()
+    file = store.folder / "store.db"
+    file.write_bytes(file.read_bytes()[:5000])
+    for other in store.folder.glob("store.db-*"):
+        other.unlink()
+    with pytest.raises(
+        StoreError, match=r"store\.db cannot be used .* move the file away, and the next run reads them"
+    ):
+        open_store(str(store.folder)).database.members()
+    file.rename(store.folder / "damaged.db")
+    again = open_store(str(store.folder))
+    assert again.take_in() == [planned.runs[0].id]
+    again.database.save_plan(planned)
+    assert [member.status for member in again.database.members()] == ["ok", "pending"]
+
+
+def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None:
+    execute(store, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match=r"was written by a newer version of paribus .*'9999'.* update paribus"):
+        open_store(str(store.folder))
+
+
+def test_a_database_of_the_first_schema_is_brought_up_to_date_with_all_that_it_holds(
+    store: Store, planned: Plan
+) -> None:
+    for table in ("driver", "claim", "exclusion"):
+        execute(store, f"DROP TABLE {table}")
+    execute(store, "UPDATE alembic_version SET version_num = '0001'")
+    again = open_store(str(store.folder))
+    assert again.database.plan("small") == planned
+    assert again.database.statuses([planned.runs[0].id]) == {planned.runs[0].id: "ok"}
+    again.database.exclude(planned.runs[0].id, "a broken disk")
+
+
+def test_damaged_records_and_plans_name_what_mends_them(store: Store, planned: Plan) -> None:
+    run = planned.runs[0].id
+    execute(store, "UPDATE attempt SET record = ?", b"no zlib at all")
+    with pytest.raises(StoreError, match=rf"the stored record of the run {run} is damaged; `paribus gc --run {run}`"):
+        store.database.outcomes([run])
+    execute(store, "UPDATE experiment SET plan = ?", b"x")
+    with pytest.raises(StoreError, match="the stored plan of small is damaged; `paribus run FILE` stores it anew"):
+        store.database.plan("small")
+    store.database.save_plan(planned)
+    assert store.database.plan("small") == planned
+
+
+@pytest.mark.parametrize("text", ["null", "[]", "3", "{}", '{"format": 1, "run": 3}', "\x00"])
+def test_a_record_file_that_holds_no_record_is_told(text: str, tmp_path: Path) -> None:
+    (tmp_path / "record.json").write_text(text)
+    with pytest.raises(StoreError, match=r"record\.json cannot be read .*; remove it to train the run again"):
+        records.read(tmp_path)
+
+
+def test_an_address_that_cannot_be_understood_is_not_repeated() -> None:
+    for address in ("postgresql://me:sec/ret@host/db", "postgresql://me:secret@host:port/db", "mysql://me:secret@h/db"):
+        with pytest.raises(StoreError) as caught:
+            open_store(address)
+        assert "sec" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(
+        StoreError, match=r"postgresql://me:\*\*\*@127\.0\.0\.1:9/db cannot be used \(connection"
+    ) as caught:
+        open_store("postgresql://me:secret@127.0.0.1:9/db")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """A file system of its own, of a size and with options."""
+    mounted = []
+
+    def make(*options: str) -> Path:
+        target = tmp_path / "mounted"
+        target.mkdir(exist_ok=True)
+        words = ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(target)]
+        if os.geteuid() != 0 or subprocess.run(words, capture_output=True).returncode:
+            pytest.skip("file systems cannot be mounted here")
+        mounted.append(target)
+        return target
+
+    yield make
+    for target in mounted:
+        subprocess.run(["umount", "-l", str(target)], check=True)
+
+
+def test_a_full_disk_is_told_and_what_is_stored_stays(store: Store, planned: Plan, mount: Callable[..., Path]) -> None:
+    small = mount("size=1m")
+    store.database.close()
+    shutil.copytree(store.folder, small / "store")
+    full = open_store(str(small / "store"))
+    with contextlib.suppress(OSError), (small / "filling").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+    def fill() -> None:
+        for _ in range(200):
+            full.database.add(Record("f", "ok", reason=os.urandom(9000).hex()))
+
+    with pytest.raises(StoreError, match=r"store\.db (has no room on|cannot be reached on) its disk; .* repeat"):
+        fill()
+    (small / "filling").unlink()
+    full.database.add(Record("g", "ok"))
+    assert full.database.statuses([planned.runs[0].id, "g"]) == {planned.runs[0].id: "ok", "g": "ok"}
+
+
+def test_a_read_only_store_can_be_read_and_not_written(store: Store, planned: Plan, mount: Callable[..., Path]) -> None:
+    target = mount("size=9m")
+    store.database.close()
+    shutil.copytree(store.folder, target / "store")
+    subprocess.run(["mount", "-o", "remount,ro", str(target)], check=True)
+    found = open_store(str(target / "store"), create=False).database
+    assert [member.status for member in found.members()] == ["ok", "pending"]
+    assert found.plan("small") == planned
+    with pytest.raises(StoreError, match=r"store\.db cannot be (written to|opened); make it and its folder"):
+        Database(target / "store" / "store.db")
