@@ -1,8 +1,9 @@
 """A store on a server: the same promises as in a file, and patience when the server goes away."""
 
+import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def address(postgresql: Any) -> str:
-    found: str = postgresql.database()
-    return found
+def address(postgresql: Any) -> Iterator[str]:
+    yield postgresql.database()
+    gc.collect()  # what is let go here is warned of here
 
 
 def test_plans_records_claims_and_exclusions_come_back_as_they_were(address: str, write: Write) -> None:
