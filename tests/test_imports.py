@@ -27,6 +27,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "promises": ({"errors", "parts", "spec", "network"}, {"torch"}),
     "running": ({"errors", "planning", "store"}, set()),
+    "tuning": ({"errors", "spec", "planning", "running", "store"}, {"optuna", "sqlalchemy", "numpy"}),
     "stats": ({"errors"}, {"numpy", "scipy", "statsmodels", "pandas"}),
     "report": (
         {"errors", "planning", "stats", "store", "spec.analysis", "spec.claims"},
@@ -125,6 +126,7 @@ def test_importing_paribus_and_asking_for_help_load_nothing_heavy(tmp_path: Path
     assert loaded_by("import paribus; paribus.__version__; dir(paribus)", tmp_path) == set()
     assert loaded_by(call("--help"), tmp_path) == set()
     assert loaded_by(call("run", "--help"), tmp_path) == set()
+    assert loaded_by(call("tune", "--help"), tmp_path) == set()
 
 
 def test_checking_and_planning_never_load_lightning(tmp_path: Path) -> None:

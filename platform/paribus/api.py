@@ -107,9 +107,17 @@ def run(
     fresh: bool = False,
     listener: Listener | None = None,
 ) -> Summary:
-    """Train what an experiment still lacks; `paribus run` does this and writes the report."""
-    _, planned = prepared(file, sets=sets, arms=arms, seeds=seeds)
+    """Tune and train what an experiment still lacks; `paribus run` does this and writes the report."""
+    loaded, planned = prepared(file, sets=sets, arms=arms, seeds=seeds)
     opened = open_store(store)
+    if loaded.experiment.tuning is not None:
+        from paribus.tuning import Unwatched, tune
+
+        pool, count = engine(planned, opened, workers)
+        tuned = tune(loaded, planned, opened, pool, Unwatched(), workers=count)
+        if tuned.plan is None:
+            return tuned.summary
+        planned = tuned.plan
     pool, count = engine(planned, opened, workers)
     return execute(planned, opened, pool, listener or Silent(), workers=count, fresh=fresh)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from paribus.errors import shown
@@ -116,6 +117,7 @@ class Plan:
     claims: list[dict[str, Any]] = field(default_factory=list)
     compared: str = ""  # the command that took in a table made elsewhere; such a plan has nothing to run
     sources: str = ""  # digest of what the file and those that it extends say of training
+    tuning: dict[str, Any] | None = None  # what the searches taught whose winners these runs are
 
     @property
     def floors(self) -> list[str]:
@@ -158,12 +160,25 @@ class Plan:
         )
 
 
-def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (), label: str = "") -> Plan:
-    """All runs of an experiment; with `arms` only the baseline and those, with `seeds` those instead of the file's."""
+def plan(
+    loaded: Loaded,
+    *,
+    arms: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    label: str = "",
+    variants: Mapping[tuple[str, str], Arm] = MappingProxyType({}),
+    more: Sequence[Arm] = (),
+    tuning: dict[str, Any] | None = None,
+) -> Plan:
+    """All runs of an experiment; with `arms` only the baseline and those, with `seeds` those instead of the file's.
+
+    `variants` stand in for an arm on a task, `more` are arms that the file does not know: both are what `tuning` found.
+    """
     chosen = [arm for arm in loaded.arms if not arms or arm.name in arms or arm.name == "baseline"]
+    chosen += more
     seeds = list(seeds) or loaded.experiment.seeds
     runs = [
-        Run(run_id(arm, task, seed), arm.name, task, seed)
+        Run(run_id(variants.get((arm.name, task), arm), task, seed), arm.name, task, seed)
         for seed in seeds  # seed by seed, so that a broken-off experiment has whole pairs
         for arm in chosen
         for task in arm.setting.tasks
@@ -174,7 +189,7 @@ def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (),
     analysis = loaded.experiment.analysis.model_dump()
     claims = [claim.model_dump() for claim in loaded.experiment.claims]
     compared = {"analysis": analysis, **({"claims": claims} if claims else {})}
-    digest = _hash({"runs": [[run.arm, run.task, run.id] for run in runs], **compared})
+    digest = hashed({"runs": [[run.arm, run.task, run.id] for run in runs], **compared})
     return Plan(
         name=loaded.name,
         label=label,
@@ -187,7 +202,10 @@ def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (),
         seeds=list(seeds),
         analysis=analysis,
         settings={
-            **{arm.name: {task: _settings(arm, task) for task in arm.setting.tasks} for arm in chosen},
+            **{
+                arm.name: {task: settings_of(variants.get((arm.name, task), arm), task) for task in arm.setting.tasks}
+                for arm in chosen
+            },
             **{f"{FLOOR}{kind}": _floor_settings(loaded.arms[0], kind) for kind in floors},
         },
         machine=loaded.experiment.machine.model_dump(),
@@ -196,10 +214,12 @@ def plan(loaded: Loaded, *, arms: Sequence[str] = (), seeds: Sequence[int] = (),
         only=list(arms),
         claims=claims,
         sources=loaded.sources,
+        tuning=tuning,
     )
 
 
-def _settings(arm: Arm, task: str) -> dict[str, Any]:
+def settings_of(arm: Arm, task: str) -> dict[str, Any]:
+    """Of all runs of an arm on a task, as plain data."""
     setting = arm.setting
     return {
         "network": setting.network.model_dump(),
@@ -211,7 +231,7 @@ def _settings(arm: Arm, task: str) -> dict[str, Any]:
 
 
 def _floor_settings(baseline: Arm, kind: str) -> dict[str, dict[str, Any]]:
-    return {task: {**_settings(baseline, task), "floor": kind} for task in baseline.setting.tasks}
+    return {task: {**settings_of(baseline, task), "floor": kind} for task in baseline.setting.tasks}
 
 
 def _floor_runs(baseline: Arm, kind: str, seeds: Sequence[int]) -> Iterator[Run]:
@@ -222,12 +242,12 @@ def _floor_runs(baseline: Arm, kind: str, seeds: Sequence[int]) -> Iterator[Run]
                 network = baseline.setting.network
                 shared = network.family == "decoder" or network.embeddings.shared_vocabulary
                 identity = {**identity, "network": shared, "sources": {}}
-            yield Run(_hash({**identity, "training": None, "precision": 32}), f"{FLOOR}{kind}", task, seed)
+            yield Run(hashed({**identity, "training": None, "precision": 32}), f"{FLOOR}{kind}", task, seed)
 
 
 def run_id(arm: Arm, task: str, seed: int) -> str:
     """The identity of a run: names, texts, analysis and machine are no part of it."""
-    return _hash(_identity(arm, task, seed))
+    return hashed(_identity(arm, task, seed))
 
 
 def _identity(arm: Arm, task: str, seed: int) -> dict[str, Any]:
@@ -249,7 +269,8 @@ def _identity(arm: Arm, task: str, seed: int) -> dict[str, Any]:
     }
 
 
-def _hash(value: Any) -> str:
+def hashed(value: Any) -> str:
+    """A short mark of plain data."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -267,7 +288,7 @@ def source_of(kind: str) -> str:
         found[module] = hashlib.sha256(text.encode()).hexdigest()
         package = module if file.name == "__init__.py" else module.rpartition(".")[0]
         waiting += [name for name in _imports(text, package) if name.split(".")[0] == kind.split(".")[0]]
-    return _hash(found)
+    return hashed(found)
 
 
 def _file_of(module: str) -> Path | None:

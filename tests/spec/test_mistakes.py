@@ -11,6 +11,102 @@ TASK = "task: {kind: copy, letters: 4, shortest: 2, longest: 4, training_example
 
 # name: what stands below the task (after a name), and what is said: place, key, message.
 MISTAKES = {
+    "a range upside down": (
+        "tuning: {space: {training.optimizer.lr: {low: 0.1, high: 0.01}}}\n",
+        "3:41  tuning.space.'training.optimizer.lr': got low 0.1 and high 0.01, needs low below high",
+    ),
+    "a logarithm of zero": (
+        "tuning: {space: {training.optimizer.lr: {low: 0, high: 0.01, log: true}}}\n",
+        "3:41  tuning.space.'training.optimizer.lr': got low 0 with log: true, needs low above 0, or log: false",
+    ),
+    "one choice": (
+        "tuning: {space: {training.optimizer.lr: {choices: [0.1]}}}\n",
+        "3:41  tuning.space.'training.optimizer.lr': got one choice, needs at least two; a single value is no search: write it where it belongs, or in an arm",
+    ),
+    "half a range": (
+        "tuning: {space: {training.optimizer.lr: {low: 0.1}}}\n",
+        "3:41  tuning.space.'training.optimizer.lr': lacks high; needs low and high, or choices",
+    ),
+    "an unknown key in a space": (
+        "tuning: {space: {training.optimizer.lrr: {low: 0.001, high: 0.01}}}\n",
+        "3:18  tuning.space.'training.optimizer.lrr': unknown key; did you mean 'lr'?",
+    ),
+    "an unknown key in a range": (
+        "tuning: {space: {training.optimizer.lr: {low: 0.001, high: 0.01, lag: true}}}\n",
+        "3:66  tuning.space.'training.optimizer.lr'.lag: unknown key; did you mean 'log'?",
+    ),
+    "a tuned key that an arm sets": (
+        "arms: {one: {network.mixer.heads: 1}}\ntuning: {space: {network.mixer.heads: {choices: [1, 2]}}}\n",
+        "4:18  tuning.space.'network.mixer.heads': is set by the arm 'one' (`network.mixer.heads`), so that arm would not be what it is called; tune another key, or take it out of the arm",
+    ),
+    "a tuned key that an arm's part does not have": (
+        "arms: {gru: {network.mixer: gru}}\ntuning: {space: {network.mixer.heads: {choices: [1, 2]}}}\n",
+        "4:18  tuning.space.'network.mixer.heads': is no setting of the arm 'gru': its gru has no field 'heads'; needs a key that every arm has, or part_ranges: true, or scope: experiment",
+    ),
+    "a tuned value that an arm refuses": (
+        "arms: {narrow: {network.width: 32}}\ntuning: {space: {network.mixer.heads: {choices: [4, 64]}}}\n",
+        "4:53  tuning.space.'network.mixer.heads'.choices[1]: for the arm 'narrow': got 64, needs a divisor of the width 32 (1, 2, 4, 8, 16, 32) or a `head_width`",
+    ),
+    "no trials": (
+        "tuning: {trials: 0, space: {training.optimizer.lr: {low: 0.001, high: 0.01}}}\n",
+        "3:18  tuning.trials: got 0, needs a whole number above 0",
+    ),
+    "tuning on test": (
+        "tuning: {split: test, space: {training.optimizer.lr: {low: 0.001, high: 0.01}}}\n",
+        "3:17  tuning.split: got 'test', but a search may look at validation only, since the comparison is made on test; leave this key out",
+    ),
+    "a pruner of single runs with several seeds": (
+        "tuning: {pruner: median, seeds: 2, space: {training.optimizer.lr: {low: 0.001, high: 0.01}}}\n",
+        "3:18  tuning.pruner: got 'median', which compares single runs, with seeds: 2; needs seeds: 1, or wilcoxon or none",
+    ),
+    "a pruner of seeds with one seed": (
+        "tuning: {pruner: wilcoxon, space: {training.optimizer.lr: {low: 0.001, high: 0.01}}}\n",
+        "3:18  tuning.pruner: got 'wilcoxon', which compares seed by seed, with seeds: 1; needs seeds of at least 2, or median",
+    ),
+    "tuned seeds": (
+        "tuning: {space: {seeds: {low: 1, high: 3}}}\n",
+        "3:18  tuning.space.seeds: cannot be tuned: a lucky seed is no better setting; tune network, optimizer or schedule instead",
+    ),
+    "a tuned budget": (
+        "tuning: {space: {training.steps: {low: 1, high: 3}}}\n",
+        "3:18  tuning.space.'training.steps': cannot be tuned: it is the budget, which is the same for all",
+    ),
+    "a tuned batch while steps count": (
+        "tuning: {space: {training.batch.examples: {low: 8, high: 16}}}\n",
+        "3:18  tuning.space.'training.batch.examples': cannot be tuned while the budget counts steps: a larger batch would see more data; needs a budget in tokens",
+    ),
+    "a tuned task": (
+        "tuning: {space: {task.letters: {low: 2, high: 4}}}\n",
+        "3:18  tuning.space.'task.letters': cannot be tuned: `task` is the same for all; tune network, optimizer or schedule instead",
+    ),
+    "a tuned selection": (
+        "tuning: {space: {training.select: {choices: [best, last]}}}\n",
+        "3:18  tuning.space.'training.select': cannot be tuned: it says which result counts; tune network, optimizer or schedule instead",
+    ),
+    "a search by the clock": (
+        "tuning: {time_limit: 2h, space: {training.optimizer.lr: {low: 0.001, high: 0.01}}}\n",
+        "3:22  tuning.time_limit: got 2h, which gives slow arms fewer trials; needs `unequal: true` beside it (the report then says so), or `trials` alone",
+    ),
+    "a grid without end": (
+        "tuning: {sampler: grid, space: {training.optimizer.lr: {low: 0.001, high: 0.01}}}\n",
+        "3:56  tuning.space.'training.optimizer.lr': has no end of values; a grid needs `step` or `choices`",
+    ),
+    "a grid cut short": (
+        "tuning: {sampler: grid, trials: 2, space: {network.depth: {low: 1, high: 3}}}\n",
+        "3:33  tuning.trials: got 2, but the grid of baseline has 3 points; leave `trials` out",
+    ),
+    "a search of nothing": (
+        "tuning: {trials: 3}\n",
+        "3:9  tuning.space: has no key; needs at least one, such as training.optimizer.lr",
+    ),
+    "an objective that is no metric": (
+        "tuning: {scope: experiment, objectives: [exactmatch], space: {network.depth: {low: 1, high: 3}}}\n",
+        "3:42  tuning.objectives[0]: no objective is called 'exactmatch'; did you mean 'exact_match'?",
+    ),
+    "pruning by several objectives": (
+        "tuning: {scope: experiment, objectives: [metric, parameters], pruner: median, space: {network.depth: {low: 1, high: 3}}}\n",
+        "3:71  tuning.pruner: got 'median' with several objectives; needs none",
+    ),
     "two generated arms of one name": (
         (
             "arms: {bare: {network.position: none}}\n"
@@ -279,7 +375,10 @@ MISTAKES = {
         "analysis: {variance: pooled, pairing: none}\n",
         "3:11  analysis: `variance: pooled` takes the seed out of all arms, so it needs `pairing: seed`",
     ),
-    "work that comes later": ("tuning: {trials: 5}\n", "3:9  tuning: not built yet: only null works, got {trials: 5}"),
+    "work that comes later": (
+        "machine: {strategy: ddp}\n",
+        "3:21  machine.strategy: not built yet: only 'auto' works, got 'ddp'",
+    ),
     "key heads that do not divide the heads": (
         "network: {mixer: {key_heads: 3}}\n",
         "3:30  network.mixer.key_heads: got 3, needs a divisor of the 4 heads (1, 2, 4)",

@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "Say everything that is wrong in experiment files, all at once.",
     "plan": "Show arms, cost and what is still to be trained; trains nothing.",
     "run": "Train what is missing, then write the report.",
+    "tune": "Search for the best settings of every arm, without comparing them yet.",
     "report": "Write the report again from what is stored.",
     "compare": "Compare the arms of a table that was made elsewhere.",
     "status": "Say how far experiments are.",

@@ -11,6 +11,7 @@ from paribus.cli.output import as_json, count, duration, plain, table
 
 if TYPE_CHECKING:
     from paribus.planning import Plan
+    from paribus.spec.load import Loaded
     from paribus.store.record import Outcome
 
 
@@ -50,7 +51,7 @@ def plan(
     from paribus.store.record import Outcome
 
     chosen = list(range(1, seeds[0] + 1)) if seeds and len(seeds) == 1 else seeds or []
-    _, planned = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
+    loaded, planned = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
     outcomes: dict[str, Outcome] = {run.id: Outcome(run.id) for run in planned.runs}
     waiting = planned.runs
     if (locate(store) / "store.db").is_file():  # planning leaves no store behind
@@ -69,6 +70,8 @@ def plan(
     for arm in planned.arms:
         for told in arm.notes.values():
             plain(f"{arm.name} {told}")
+    if loaded.experiment.tuning is not None:
+        plain(_tuning(loaded))
     done = len(planned.runs) - len(waiting)
     plain(f"{len(planned.runs)} runs: {done} in the store, {len(waiting)} to train")
     if waiting and seconds is not None:
@@ -77,6 +80,24 @@ def plan(
         at_once = workers or max(1, cores() // int(planned.machine["threads"]))
         plain(f"about {duration(seconds / at_once)} with {at_once} at once, from the runs in the store")
     return 0
+
+
+def _tuning(loaded: "Loaded") -> str:
+    """What a search comes to before the winners run."""
+    from paribus.spec.space import dimensions, grid
+
+    tuning = loaded.experiment.tuning
+    assert tuning is not None
+    arms = loaded.arms if tuning.scope == "arm" else loaded.arms[:1]
+    counts = [
+        (len(grid(arm.tree, dimensions(tuning, arm))) if tuning.sampler == "grid" else tuning.wanted)
+        for arm in arms
+        for _ in arm.setting.tasks
+    ]
+    each = f"{counts[0]}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
+    return (
+        f"tuning first: {each} trials by {tuning.sampler} in {len(counts)} searches, {sum(counts) * tuning.seeds} runs"
+    )
 
 
 def _costs(plan: "Plan") -> dict[str, dict[str, float]]:

@@ -89,7 +89,8 @@ def written(
     """What is found of a plan, and the report that says it."""
     from paribus import report as reports
 
-    outcomes = store.database.outcomes(run.id for run in plan.runs)
+    beside = [run["id"] for run in plan.tuning["fixed"]] if plan.tuning else []
+    outcomes = store.database.outcomes([*(run.id for run in plan.runs), *beside])
     findings = reports.find(plan, outcomes, out_of_date=out_of_date)
     paths = reports.write(findings, store.reports / plan.folder, tuple(formats or FORMATS))
     return findings, paths[0]

@@ -54,8 +54,16 @@ def run(
 
         return try_out(file, set_ or [], arms or [], workers, store, quiet)
     chosen = list(range(1, seeds[0] + 1)) if seeds and len(seeds) == 1 else seeds or []
-    _, plan = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
+    loaded, plan = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
     opened = open_store(store)
+    if loaded.experiment.tuning is not None:
+        from paribus.cli.tune import search
+
+        tuned = search(loaded, plan, opened, workers, quiet=quiet)
+        if tuned.plan is None:
+            note("the tuning is not over yet; the same command goes on with what is missing")
+            return 130
+        plan = tuned.plan
     engine, count = api.engine(plan, opened, workers)
     summary = execute(plan, opened, engine, listener(quiet), workers=count, fresh=fresh)
     note(_told(summary.trained, summary.reused))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from paribus.planning import Plan
-from paribus.report import tables
+from paribus.report import tables, tuning
 from paribus.report.claims import Claimed, claims
 from paribus.report.comparison import Facts, Line, Section, others, section
 from paribus.report.numbers import MISSING, general, level, plural
@@ -65,7 +65,10 @@ def find(plan: Plan, outcomes: Mapping[str, Outcome], *, out_of_date: str = "") 
     compared = [_compare(results, index) for index in range(len(plan.tasks))]
     sections = tuple(section(part) for part in compared)
     claimed = claims(results, {part.task.name: part.contrasts for part in compared})
-    warnings = _once([*of_experiment(results, out_of_date), *(found for part in compared for found in of_task(part))])
+    searched = tuning.warnings(plan.tuning) if plan.tuning else ()
+    warnings = _once(
+        [*searched, *of_experiment(results, out_of_date), *(found for part in compared for found in of_task(part))]
+    )
     return Findings(
         title=plan.folder,
         question=plan.question.strip(),

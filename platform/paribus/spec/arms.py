@@ -211,6 +211,20 @@ def resized(arm: Arm, key: str, value: int) -> Arm | None:
     return replace(arm, changes={**arm.changes, key: value}, setting=setting, tree=tree, written=False)
 
 
+def variant(arm: Arm, changes: Mapping[str, Any]) -> tuple[Setting | None, list[Complaint]]:
+    """The setting of an arm with more changes made to it, or what is wrong with them."""
+    plain = {**arm.tree, "arms": {}, "vary": [], "tuning": None}
+    tree, complaints = _changed(plain, changes)
+    complaints += hidden_by_sides(plain["network"], changes)
+    if complaints:
+        return None, complaints
+    healed, mistakes = validated(tree)
+    written = {path for key, value in changes.items() for path in _paths(split(key), value)}
+    setting, broken = checked(healed, [mistake.path for mistake in mistakes], written)
+    complaints = [*mistakes, *broken]
+    return (None if complaints else setting), complaints
+
+
 def _called(name: str) -> str:
     return "the baseline" if name == "baseline" else f"the arm '{name}'"
 

@@ -14,6 +14,7 @@ from paribus.spec.machine import Machine
 from paribus.spec.network import Network
 from paribus.spec.override import Leaf, Open, PartOf, Shaped, Slot
 from paribus.spec.training import Training
+from paribus.spec.tuning import Tuning
 
 RESERVED = ("baseline", "source")
 MOST_SEEDS = 100_000  # above are the seeds of tunings and confirmations
@@ -116,7 +117,7 @@ class Experiment(Headline):
         "before it; chance; the baseline's network as it starts",
     )
     seeds: Seeds = Field([1, 2, 3, 4, 5], description="a number n for 1..n, or a list")
-    tuning: Annotated[dict[str, Any] | None, NotBuilt()] = Field(None, description="equal tuning for every arm")
+    tuning: Tuning | None = Field(None, description="a search for the best settings of every arm, or over all")
     tracking: Annotated[dict[str, Any] | None, NotBuilt()] = Field(None, description="a tracker to copy results to")
     machine: Machine = Field(Machine(), description="where and how runs happen")
 

@@ -17,6 +17,7 @@ from paribus.spec.fits import Tasks, analysis_fits, claims_fit
 from paribus.spec.override import Complaint, Group, Path, Tree, apply, replaced
 from paribus.spec.rules import known_tasks, match_fits
 from paribus.spec.source import Source, label, parse, read
+from paribus.spec.space import search_rules
 from paribus.spec.wording import said
 
 
@@ -83,6 +84,10 @@ def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
     if not reading.problems:  # else arms may be missing that claims name
         names = [arm.name for arm in found.arms]
         _complain(reading, claims_fit(experiment.claims, experiment.analysis, known_tasks(experiment), names))
+    wrong_below = {complaint.path[:2] for complaint in complaints if len(complaint.path) > 2}
+    for complaint in search_rules(experiment, found.arms):
+        if complaint.path not in wrong_below:  # what was left out for its mistakes is not missed again
+            reading.complain(complaint.path, complaint)
     if reading.problems:
         raise SpecError(_in_order(reading))
     return Loaded(experiment, tuple(found.arms), file, tuple(sets), _digest(reading.sources))

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from paribus.errors import StoreError
-from paribus.planning import Plan
+from paribus.planning import Plan, Run
 from paribus.store import migrations
 from paribus.store import record as records
 from paribus.store.record import Outcome, Record
@@ -115,6 +115,18 @@ class ScoreRow(Table):
     metric: Mapped[str] = mapped_column(String(60), primary_key=True)
     value: Mapped[float | None]
     reason: Mapped[str]
+
+
+class TrialRow(Table):
+    """A run of a tuning, under its trial."""
+
+    __tablename__ = "trial"
+    experiment: Mapped[str] = mapped_column(String(300), primary_key=True)
+    arm: Mapped[str] = mapped_column(String(200), primary_key=True)
+    task: Mapped[str] = mapped_column(String(100), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    seed: Mapped[int] = mapped_column(primary_key=True)
+    run: Mapped[str] = mapped_column(String(16), index=True)
 
 
 @dataclass(frozen=True)
@@ -271,6 +283,21 @@ class Database:
                         found[row.run] = {name: getattr(row, name) for name in known}
         return found
 
+    def save_trial(self, experiment: str, number: int, runs: Sequence[Run]) -> None:
+        """Remember the runs of a trial; those of an older search with the same place are let go."""
+        with self._writing() as connection:
+            for run in runs:
+                place = {"experiment": experiment, "arm": run.arm, "task": run.task, "number": number, "seed": run.seed}
+                same = sql.and_(*(getattr(TrialRow, name) == value for name, value in place.items()))
+                connection.execute(sql.delete(TrialRow).where(same))
+                connection.execute(sql.insert(TrialRow).values(**place, run=run.id))
+
+    def trial_runs(self, experiment: str) -> dict[tuple[str, str, int, int], str]:
+        """The runs of an experiment's trials by arm, task, number and seed."""
+        query = sql.select(TrialRow).where(TrialRow.experiment == experiment)
+        with self._reading() as connection:
+            return {(r.arm, r.task, r.number, r.seed): r.run for r in connection.execute(query)}
+
     # Runs
 
     def add(self, record: Record) -> None:
@@ -333,9 +360,10 @@ class Database:
             return [(row[0], row[1], row[2]) for row in connection.execute(query.order_by(AttemptRow.id))]
 
     def needed(self) -> set[str]:
-        """The runs of all experiments, older plans of them too."""
+        """The runs of all experiments and their tunings, older plans of them too."""
         with self._reading() as connection:
-            return set(connection.execute(sql.select(MemberRow.run).distinct()).scalars())
+            members = set(connection.execute(sql.select(MemberRow.run).distinct()).scalars())
+            return members | set(connection.execute(sql.select(TrialRow.run).distinct()).scalars())
 
     @_patient
     def known(self) -> set[str]:

@@ -10,7 +10,9 @@ from paribus.parts import Part
 
 
 class OptimizerSpec(Part):
-    lr: PositiveFloat = Field(1e-3, description="peak learning rate")
+    lr: PositiveFloat = Field(
+        1e-3, description="peak learning rate", json_schema_extra={"range": {"low": 1e-4, "high": 1e-2, "log": True}}
+    )
     weight_decay: NonNegativeFloat = Field(0.0, description="on matrices; never on biases, norms and embeddings")
 
 

@@ -9,7 +9,11 @@ from paribus.parts.score import Positions, Score
 
 
 class Spec(Part):
-    hidden: PositiveInt = Field(64, description="width of the layer that compares q with k")
+    hidden: PositiveInt = Field(
+        64,
+        description="width of the layer that compares q with k",
+        json_schema_extra={"range": {"choices": [16, 32, 64, 128]}},
+    )
 
     def build(self, *, head_dim: int) -> "Additive":
         return Additive(head_dim, self.hidden)

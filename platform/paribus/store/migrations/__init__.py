@@ -5,7 +5,7 @@ from pathlib import Path
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-HEAD = "0002"
+HEAD = "0004"
 
 
 def known() -> set[str]:

@@ -1,0 +1,341 @@
+"""Searches propose what a plain Optuna script proposes, and go on after a kill as if nothing had happened.
+
+The engine here trains nothing: what a run is worth is a formula of its settings, so that the best settings are known.
+"""
+
+import math
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from paribus.planning import Job, plan
+from paribus.running import Event, Finished, Moved
+from paribus.spec.load import Loaded, load
+from paribus.store.folder import Store, open_store
+from paribus.store.record import Record, Score
+from paribus.tuning import Tuned, Unwatched, searches, storage_of, tune
+from paribus.tuning.samplers import seed_of
+from paribus.tuning.study import Search
+
+BEST_RATE = 3e-3
+EVALUATIONS = 10
+
+
+def worth(settings: dict[str, Any]) -> float:
+    """A loss that is least (0) at a rate of 3e-3, no dropout and two heads."""
+    rate = settings["training"]["optimizer"]["lr"]
+    network = settings["network"]
+    mixer = network["encoder"]["layers"][0]["mixer"]
+    heads = mixer.get("heads", 2)
+    return math.log10(rate / BEST_RATE) ** 2 + network["encoder"]["dropout"] + 0.1 * abs(math.log2(heads) - 1)
+
+
+def record_of(job: Job, loss: float, status: str = "ok", steps: int = 6) -> Record:
+    scores = [Score("validation", "loss", loss, ""), Score("test", "loss", loss + 0.01, "")]
+    scores += [Score(split, "exact_match", math.exp(-loss), "") for split in ("validation", "test")]
+    shares = range(1, EVALUATIONS + 1)
+    return Record(
+        run=job.id,
+        status=status,
+        reason="" if status == "ok" else "no number any more",
+        fail_step=None,
+        started_at="",
+        finished_at="",
+        seconds=1.0,
+        step_seconds=1.0,
+        steps=steps,
+        tokens=100,
+        chosen_step=6,
+        peak_memory=None,
+        cost={"parameters": 1000.0, "flops_per_token": 10.0},
+        scores=scores if status == "ok" else [],
+        curves={
+            "step": [float(share) for share in shares],
+            "validation_loss": [loss + (EVALUATIONS - share) / 10 for share in shares],
+        },
+        order=[],
+        initial={},
+        environment={},
+    )
+
+
+@dataclass
+class Formula:
+    """Does jobs in order, `workers` at once in turns; may fail or break off where it is told to."""
+
+    workers: int = 1
+    fails: Callable[[Job], bool] = lambda job: False
+    dies_after: int | None = None
+    done: list[Job] = field(default_factory=list)
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        self._waiting: deque[Job] = deque()
+        self._given_up: set[str] = set()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        self._waiting.extend(jobs)
+
+    def give_up(self, job: str) -> None:
+        self._given_up.add(job)
+
+    def run(self, jobs: Sequence[Job], work: str) -> Iterator[Event]:
+        self._waiting = deque(jobs)
+        busy: dict[str, tuple[Job, int]] = {}
+        while (self._waiting or busy) and not self._stopped.is_set():
+            while self._waiting and len(busy) < self.workers:
+                job = self._waiting.popleft()
+                busy[job.id] = (job, 0)
+            # The newest goes first, so that trials end in another order than they began in.
+            job, step = busy[list(busy)[-1]]
+            if self.dies_after is not None and len(self.done) >= self.dies_after and step:
+                raise Died
+            whole = record_of(job, worth(job.settings))
+            if self.fails(job):
+                busy.pop(job.id)
+                self.done.append(job)
+                yield Finished(job, "diverged", "no number any more", record_of(job, 0.0, "diverged"))
+            elif job.id in self._given_up:
+                busy.pop(job.id)
+                self.done.append(job)
+                yield Finished(job, "pruned", "given up", record_of(job, 0.0, "pruned", steps=step))
+            elif step == EVALUATIONS:
+                busy.pop(job.id)
+                self.done.append(job)
+                yield Finished(job, "ok", "", whole)
+            else:
+                self.steps += 1
+                busy[job.id] = (job, step + 1)
+                curves = {name: values[: step + 1] for name, values in whole.curves.items()}
+                yield Moved(job, 0, {"step": step, "steps": 6, "curves": curves, "loss": None, "note": ""})
+
+
+class Died(Exception):
+    """Stands for a driver that is killed: nothing after it is written."""
+
+
+@dataclass
+class Lab:
+    """A file and a store to tune in."""
+
+    loaded: Loaded
+    store: Store
+
+    def tune(self, engine: Formula | None = None, **options: Any) -> Tuned:
+        chosen = engine or Formula()
+        fixed = plan(self.loaded)
+        return tune(self.loaded, fixed, self.store, chosen, Unwatched(), workers=chosen.workers, **options)
+
+    def searches(self) -> list[Search]:
+        return searches(self.loaded, storage_of(self.store), [arm.name for arm in self.loaded.arms])
+
+
+def trials(tuned: Tuned) -> dict[str, list[tuple[Any, ...]]]:
+    """What every trial of every search was and came to."""
+    return {
+        search["name"]: [(t["number"], t["state"], t["settings"], t["values"], t["runs"]) for t in search["trials"]]
+        for search in tuned.taught["searches"]
+    }
+
+
+@pytest.fixture
+def lab(write: Any, tmp_path: Path) -> Callable[..., Lab]:
+    def made(more: str, *, store: str = "store") -> Lab:
+        return Lab(load(write(more)), open_store(str(tmp_path / store)))
+
+    return made
+
+
+MakeLab = Callable[..., Lab]
+SPACE = "space: {training.optimizer.lr: {low: 1e-4, high: 1e-1, log: true}, network.dropout: {low: 0.0, high: 0.5}}"
+ARMS = "arms: {one_head: {network.mixer.heads: 1}}\nanalysis: {metric: loss}\n"
+SAMPLERS = ("tpe", "random", "qmc", "gp", "cmaes")
+
+
+def plain(name: str, seed: int, count: int, heads: int) -> list[dict[str, float]]:
+    """What a script that asks and tells makes of the same search."""
+    made = {
+        "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True),
+        "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+        "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
+        "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed),
+        "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True),
+    }[name]
+    study = optuna.create_study(direction="minimize")
+    study.sampler = made(seed)
+    for number in range(count):
+        if name != "qmc":
+            study.sampler = made(seed + number)
+        trial = study.ask()
+        dropout = trial.suggest_float("network.dropout", 0.0, 0.5)
+        rate = trial.suggest_float("training.optimizer.lr", 1e-4, 1e-1, log=True)
+        study.tell(trial, math.log10(rate / BEST_RATE) ** 2 + dropout + 0.1 * abs(math.log2(heads) - 1))
+    return [trial.params for trial in study.trials]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.filterwarnings("ignore:.*independent.*")
+def test_trials_equal_those_of_a_plain_script_and_approach_the_optimum(name: str, lab: MakeLab) -> None:
+    made = lab(f"{ARMS}tuning: {{trials: 25, sampler: {name}, {SPACE}}}\n")
+    tuned = made.tune()
+    for search, heads in zip(tuned.taught["searches"], (2, 1), strict=True):
+        tuning = made.loaded.experiment.tuning
+        assert tuning is not None
+        expected = plain(name, seed_of(tuning, search["arm"], ""), 25, heads)
+        assert [trial["settings"] for trial in search["trials"]] == expected
+        best = min(trial["values"][0] for trial in search["trials"])
+        sys.stdout.write(f"{name} {search['arm']}: best {best:.4f}, optimum {0.1 * (heads == 1):.4f}\n")
+        assert best < (0.35 if name in ("random", "qmc") else 0.2) + 0.1 * (heads == 1)
+
+
+def test_every_arm_has_the_same_trials_and_the_winner_goes_to_the_final_seeds(lab: MakeLab) -> None:
+    made = lab(f"{ARMS}tuning: {{trials: 12, {SPACE}}}\n")
+    tuned = made.tune()
+    assert [len(search["trials"]) for search in tuned.taught["searches"]] == [12, 12]
+    assert tuned.plan is not None
+    assert tuned.plan.seeds == [1, 2]
+    for search in tuned.taught["searches"]:
+        best = min(search["trials"], key=lambda trial: trial["values"][0])
+        assert search["winner"] == best["number"]
+        rate = tuned.plan.settings[search["arm"]][""]["training"]["optimizer"]["lr"]
+        assert rate == best["settings"]["training.optimizer.lr"]
+    assert {run["seed"] for run in tuned.taught.get("fixed", [])} == set()
+    assert {run["seed"] for run in (tuned.plan.tuning or {})["fixed"]} == {1, 2}
+
+
+def test_a_grid_is_run_to_its_end_each_point_once(lab: MakeLab) -> None:
+    space = "space: {training.optimizer.lr: {choices: [1e-3, 3e-3, 1e-2]}, network.depth: {low: 1, high: 2}}"
+    tuned = lab(f"analysis: {{metric: loss}}\ntuning: {{sampler: grid, {space}}}\n").tune()
+    points = [tuple(trial["settings"].values()) for trial in tuned.taught["searches"][0]["trials"]]
+    assert sorted(points) == [(d, r) for d in (1, 2) for r in ("0.001", "0.003", "0.01")]
+
+
+def killed_and_resumed(lab: MakeLab, more: str, moments: tuple[int, ...], workers: int) -> Tuned:
+    made = lab(more, store=f"killed-{workers}")
+    done = 0
+    for moment in moments:
+        with pytest.raises(Died):
+            made.tune(Formula(workers=workers, dies_after=moment - done))
+        made = lab(more, store=f"killed-{workers}")
+        done = moment
+    return made.tune(Formula(workers=workers))
+
+
+@pytest.mark.parametrize(
+    ("name", "pruner"), [("tpe", "none"), ("tpe", "hyperband"), ("cmaes", "none"), ("qmc", "median"), ("gp", "median")]
+)
+def test_a_search_that_was_killed_goes_on_as_if_nothing_had_happened(name: str, pruner: str, lab: MakeLab) -> None:
+    more = f"{ARMS}tuning: {{trials: 14, sampler: {name}, pruner: {pruner}, {SPACE}}}\n"
+    straight = lab(more, store="straight").tune()
+    resumed = killed_and_resumed(lab, more, (3, 11, 20), workers=1)
+    assert trials(resumed) == trials(straight)
+    assert resumed.plan == straight.plan
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+def test_with_a_fixed_order_any_number_of_workers_gives_the_same(pruner: str, lab: MakeLab) -> None:
+    more = f"{ARMS}tuning: {{trials: 14, order: fixed, pruner: {pruner}, {SPACE}}}\n"
+    straight = lab(more, store="straight").tune()
+    two = lab(more, store="two").tune(Formula(workers=2))
+    three = lab(more, store="three").tune(Formula(workers=3))
+    resumed = killed_and_resumed(lab, more, (5, 12, 20), workers=2)
+    assert trials(two) == trials(straight)
+    assert trials(three) == trials(straight)
+    assert trials(resumed) == trials(straight)
+    assert resumed.plan == straight.plan
+
+
+def test_failed_trials_are_told_as_worse_than_all_and_shown(lab: MakeLab) -> None:
+    made = lab(f"analysis: {{metric: loss}}\ntuning: {{trials: 20, sampler: random, {SPACE}}}\n")
+    tuned = made.tune(Formula(fails=lambda job: job.settings["training"]["optimizer"]["lr"] > 2e-2))
+    found = tuned.taught["searches"][0]["trials"]
+    failed = [trial for trial in found if trial["state"] == "failed"]
+    assert failed
+    assert all(trial["reason"] == "diverged: no number any more" for trial in failed)
+    assert all(trial["settings"]["training.optimizer.lr"] > 2e-2 for trial in failed)
+    study = made.searches()[0]
+    told = {trial.number: trial.values for trial in study.trials}
+    good = [trial["values"][0] for trial in found if trial["state"] == "ok"]
+    late = [trial for trial in failed if trial["number"] > 10]
+    assert all(told[trial["number"]][0] > max(good) for trial in late)
+
+
+def test_a_bounded_metric_gives_failures_its_worst_value(lab: MakeLab) -> None:
+    made = lab(f"tuning: {{trials: 6, sampler: random, {SPACE}}}\n")
+    made.tune(Formula(fails=lambda job: True))
+    study = made.searches()[0]
+    assert study.objectives[0].name == "exact_match"
+    assert [trial.values for trial in study.trials] == [[0.0]] * 6
+    assert study.good() == []
+
+
+def test_enqueued_settings_come_first_and_more_trials_can_be_added(lab: MakeLab) -> None:
+    more = f"analysis: {{metric: loss}}\ntuning: {{trials: 4, {SPACE}}}\n"
+    straight = lab(more.replace("trials: 4", "trials: 7"), store="straight").tune()
+    made = lab(more)
+    made.tune()
+    extended = lab(more).tune(trials="+3")
+    assert trials(extended) == trials(straight)
+    enqueued = lab(more, store="enqueued").tune(enqueue=[{"training.optimizer.lr": 0.003}])
+    first = enqueued.taught["searches"][0]["trials"][0]
+    assert first["settings"]["training.optimizer.lr"] == 0.003
+    assert first["enqueued"]
+    assert len(enqueued.taught["searches"][0]["trials"]) == 4
+
+
+def test_runs_of_a_trial_are_kept_before_they_are_trained_and_never_thrown_away(lab: MakeLab) -> None:
+    made = lab(f"analysis: {{metric: loss}}\ntuning: {{trials: 4, seeds: 2, {SPACE}}}\n")
+    with pytest.raises(Died):
+        made.tune(Formula(dies_after=0))
+    kept = made.store.database.trial_runs("small")
+    assert [key[2:] for key in kept] == [(0, 1_000_001), (0, 1_000_002)]
+    running = made.searches()[0].running
+    assert [trial.user_attrs["runs"] for trial in running] == [list(kept.values())]
+    assert set(kept.values()) <= made.store.database.needed()
+
+
+def test_wilcoxon_runs_seeds_one_after_another_and_stops_what_cannot_win(lab: MakeLab) -> None:
+    engine = Formula(workers=1)
+    tuned = lab(
+        f"analysis: {{metric: loss}}\ntuning: {{trials: 12, seeds: 6, pruner: wilcoxon, sampler: random, {SPACE}}}\n"
+    ).tune(engine)
+    found = tuned.taught["searches"][0]["trials"]
+    pruned = [trial for trial in found if trial["state"] == "pruned"]
+    assert pruned
+    assert all(len(trial["by_seed"]) < 6 for trial in pruned)
+    assert len(engine.done) < 12 * 6
+
+
+def test_several_objectives_give_a_front_and_the_best_are_confirmed_on_fresh_seeds(lab: MakeLab) -> None:
+    more = (
+        "analysis: {metric: loss}\ntuning:\n  scope: experiment\n  trials: 15\n  confirm: 2\n"
+        "  objectives: [metric, parameters]\n  space:\n    network.mixer: {choices: [attention, gru]}\n"
+        "    network.mixer.heads: {choices: [1, 2, 4]}\n    training.optimizer.lr: {low: 1e-4, high: 1e-1, log: true}\n"
+    )
+    made = lab(more)
+    tuned = made.tune()
+    search = tuned.taught["searches"][0]
+    for trial in search["trials"]:  # heads are asked for only where there are any
+        assert ("network.mixer.heads" in trial["settings"]) == (trial["settings"]["network.mixer"] == "attention")
+    assert tuned.plan is not None
+    assert tuned.plan.seeds == [2_000_001, 2_000_002]
+    assert [arm.name for arm in tuned.plan.arms] == ["baseline", *(f"trial-{n}" for n in search["front"][:2])]
+    made.store.database.save_plan(tuned.plan)
+    again = lab(more).tune()
+    assert again.plan is not None
+    assert again.plan.seeds == tuned.plan.seeds
+    other = lab(more.replace("confirm: 2", "confirm: 1")).tune()
+    assert other.plan is not None
+    assert len(search["front"]) == 1 or other.plan.seeds == [2_000_003, 2_000_004]
