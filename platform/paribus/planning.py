@@ -115,6 +115,7 @@ class Plan:
     sets: list[str] = field(default_factory=list)  # changes of the command line
     only: list[str] = field(default_factory=list)  # the arms that it chose; all of them if empty
     claims: list[dict[str, Any]] = field(default_factory=list)
+    designs: list[dict[str, Any]] = field(default_factory=list)  # of the generators, with the arm of each cell
     compared: str = ""  # the command that took in a table made elsewhere; such a plan has nothing to run
     sources: str = ""  # digest of what the file and those that it extends say of training
     tuning: dict[str, Any] | None = None  # what the searches taught whose winners these runs are
@@ -213,6 +214,7 @@ def plan(
         sets=list(loaded.sets),
         only=list(arms),
         claims=claims,
+        designs=list(loaded.designs),
         sources=loaded.sources,
         tuning=tuning,
     )

@@ -84,6 +84,17 @@ def test_an_interaction_is_a_difference_of_differences_with_the_interval_of_stat
     assert step.p == pytest.approx(model.pvalues[name])
 
 
+def test_simple_effects_of_a_balanced_grid_are_differences_of_cell_means() -> None:
+    scores = grid(5)
+    found = {(step.levels[0], step.at[0]): step for step in of(scores).interactions[0].simple}
+    cells = [
+        [score.value for score in scores if score.levels == levels] for levels in (("rms", "none"), ("layer", "none"))
+    ]
+    step = found[("norm", "rms"), ("place", "none")]
+    assert step.estimate == pytest.approx(sum(cells[0]) / 5 - sum(cells[1]) / 5)
+    assert len(found) == 2 * 2 + 1 * 3
+
+
 def test_a_half_fraction_tells_main_effects_and_names_what_is_aliased() -> None:
     scores = [
         Score((f"{a}", f"{b}", f"{a * b}"), seed, 3 + 2 * a - b + 0.5 * a * b + 0.01 * ((seed * 7 + a + 2 * b) % 5))

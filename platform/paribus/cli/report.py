@@ -43,6 +43,8 @@ def report(
         plan, out_of_date = _stored(file, opened)
         findings, page = written(plan, opened, formats, out_of_date=out_of_date)
         plain(findings.answer)
+        if findings.effects:
+            plain(findings.effects_text)
         if findings.claims:
             plain(findings.claims_text)
         plain(f"Report: {page}")

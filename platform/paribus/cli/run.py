@@ -75,6 +75,8 @@ def run(
     findings, page = written(plan, opened)
     plain(findings.table_text)
     plain(findings.answer)
+    if findings.effects:
+        plain(findings.effects_text)
     if findings.claims:
         plain(findings.claims_text)
     plain(f"\nReport: {page}")

@@ -8,6 +8,7 @@ from paribus.planning import Plan
 from paribus.report import tables, tuning
 from paribus.report.claims import Claimed, claims
 from paribus.report.comparison import Facts, Line, Section, others, section
+from paribus.report.effects import Explained, effects
 from paribus.report.numbers import MISSING, general, level, plural
 from paribus.report.results import Results
 from paribus.report.tables import Table
@@ -27,6 +28,7 @@ class Tables:
     curves: Table
     warnings: Table
     claims: Table = ()
+    effects: Table = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Findings:
     source: str  # the experiment file
     tables: Tables
     claims: tuple[Claimed, ...] = ()
+    effects: tuple[Explained, ...] = ()  # of the generators of arms
 
     @property
     def claims_text(self) -> str:
@@ -51,6 +54,15 @@ class Findings:
         return "\n".join(
             f"{claimed.text or claimed.stated}{f' ({claimed.task})' if several else ''} {claimed.sentence}"
             for claimed in self.claims
+        )
+
+    @property
+    def effects_text(self) -> str:
+        """What the generators of arms came to, a line each."""
+        return "\n".join(
+            line
+            for part in self.effects
+            for line in (f"\n{part.title}, {part.task}", *([part.problem] if part.problem else part.sentences))
         )
 
     @property
@@ -65,6 +77,7 @@ def find(plan: Plan, outcomes: Mapping[str, Outcome], *, out_of_date: str = "") 
     compared = [_compare(results, index) for index in range(len(plan.tasks))]
     sections = tuple(section(part) for part in compared)
     claimed = claims(results, {part.task.name: part.contrasts for part in compared})
+    explained = tuple(found for task in plan.tasks for found in effects(results, task))
     searched = tuning.warnings(plan.tuning) if plan.tuning else ()
     warnings = _once(
         [*searched, *of_experiment(results, out_of_date), *(found for part in compared for found in of_task(part))]
@@ -86,8 +99,10 @@ def find(plan: Plan, outcomes: Mapping[str, Outcome], *, out_of_date: str = "") 
             tables.curves(results),
             tables.warnings(warnings),
             tables.claims(claimed),
+            tables.effects(explained),
         ),
         claims=claimed,
+        effects=explained,
     )
 
 

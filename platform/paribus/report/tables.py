@@ -7,6 +7,7 @@ from math import isfinite
 from typing import TypeAlias
 
 from paribus.report.claims import Claimed
+from paribus.report.effects import Explained
 from paribus.report.results import Results, metric_named
 from paribus.report.warnings import Warning
 from paribus.stats.contrast import COLUMNS, Contrast, row
@@ -181,6 +182,70 @@ def claims(found: Iterable[Claimed]) -> Table:
         }
         for claimed in found
     )
+
+
+EFFECTS = (
+    "task", "metric", "split", "design", "kind", "term", "level", "against", "at", "estimate", "ci_low", "ci_high",
+    "df", "df_residual", "F", "p", "p_holm", "omega2p", "first", "last",
+)  # fmt: skip
+
+
+def effects(found: Iterable[Explained]) -> Table:
+    """A row for every marginal mean, step, simple effect and share of a change."""
+    return tuple(
+        {"task": part.task, "metric": part.metric.name, "split": part.split, "design": part.kind, **line}
+        for part in found
+        for line in (*_of_design(part), *_of_shares(part))
+    )
+
+
+def _of_design(part: Explained) -> Iterator[dict[str, Cell]]:
+    if part.design is None:
+        return
+    for mean in part.design.means:
+        told = {
+            "kind": "mean",
+            "term": _told(name for name, _ in mean.levels),
+            "level": _told(v for _, v in mean.levels),
+        }
+        yield {**told, "estimate": mean.mean, "ci_low": mean.interval.low, "ci_high": mean.interval.high}
+    for effect in part.design.effects:
+        of = {"df": effect.df, "df_residual": part.design.df, "F": effect.f, "p_holm": effect.p_holm}
+        for step in (*effect.steps, *effect.simple):
+            yield {
+                **of,
+                "omega2p": effect.omega2,
+                "kind": "simple" if step.at else "effect" if len(effect.factors) == 1 else "interaction",
+                "term": _told(effect.factors),
+                "level": _told(value for _, value in step.levels),
+                "against": _told(value for _, value in step.against),
+                "at": _told(f"{name}={value}" for name, value in step.at),
+                "estimate": step.estimate,
+                "ci_low": step.interval.low,
+                "ci_high": step.interval.high,
+                "p": step.p,
+            }
+
+
+def _of_shares(part: Explained) -> Iterator[dict[str, Cell]]:
+    for share in part.attribution.shares if part.attribution else ():
+        ends = share.effect.interval
+        yield {
+            "kind": "share",
+            "term": share.change,
+            "estimate": share.effect.mean,
+            "ci_low": ends.low,
+            "ci_high": ends.high,
+            "df_residual": share.effect.df,
+            "p": share.effect.p,
+            "p_holm": share.p,
+            "first": share.first,
+            "last": share.last,
+        }
+
+
+def _told(words: Iterable[str]) -> str:
+    return " x ".join(words)
 
 
 WARNINGS = ("code", "task", "arm", "message", "effect", "remedy")

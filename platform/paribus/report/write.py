@@ -48,6 +48,8 @@ def _csv(findings: Findings) -> Iterator[File]:
     yield "contrasts.csv", tables.written(found.contrasts, tables.CONTRASTS)
     yield "curves.csv", tables.written(found.curves, tables.CURVES)
     yield "warnings.csv", tables.written(found.warnings, tables.WARNINGS)
+    if found.effects:
+        yield "effects.csv", tables.written(found.effects, tables.EFFECTS)
     if found.claims:
         yield "claims.csv", tables.written(found.claims, tables.CLAIMS)
 

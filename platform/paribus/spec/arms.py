@@ -1,16 +1,15 @@
 """Arms: the baseline, the arms written by hand, and those that generators make, each with its settings resolved."""
 
-import itertools
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from paribus.errors import shown, suggestion
+from paribus.errors import suggestion
 from paribus.parts import Part
 from paribus.spec.experiment import RESERVED, Experiment
+from paribus.spec.generators import Cell, generated
 from paribus.spec.network import Architecture, Unresolved, frozen_cross, resolve
 from paribus.spec.override import Complaint, Group, Path, Tree, apply, get, split, without
 from paribus.spec.rules import hidden_by_sides, rules, without_a_place
@@ -18,7 +17,6 @@ from paribus.spec.training import Training
 from paribus.spec.wording import said
 
 ROOT = Group(Experiment)
-MOST_CELLS = 10_000
 SWAPPABLE = ("network", "training", "decoding")
 
 
@@ -70,6 +68,7 @@ class Found:
 
     arms: list[Arm] = field(default_factory=list)
     complaints: list[tuple[Origin, Complaint]] = field(default_factory=list)
+    designs: list[dict[str, Any]] = field(default_factory=list)  # of the generators, with the arm of each cell
 
 
 def validated(tree: Tree) -> tuple[Experiment, list[Complaint]]:
@@ -173,28 +172,50 @@ def arms(experiment: Experiment, known: list[Complaint]) -> Found:
                 (origin, Complaint((), f"is the same as {_called(twin)}: no setting that counts differs", at_key=True))
             )
         found.arms.append(Arm(name, changes, "baseline", setting, tree=trees[name]))
-    too_many = list(_too_many(experiment))
-    found.complaints += too_many
-    for start, name, changes, origin in () if too_many else _generated(experiment):
-        if start not in trees:
-            complaint = Complaint((), f"`from` names no arm{suggestion(start, trees)}")
-            found.complaints.append((Origin(origin.path, {}), complaint))
-            continue
-        if name in trees and name in experiment.arms:
-            found.complaints.append((origin, Complaint((), f"makes an arm called '{name}', a name that is taken")))
-            continue
-        setting = _arm(experiment, trees, start, name, changes, origin, found, known)
-        if setting is None or _fingerprint(setting) in by_setting:
-            continue
-        if name in [arm.name for arm in found.arms]:
-            told = (
-                f"makes a second, different arm called '{name}'; write one of them under `arms` with a name of its own"
-            )
-            found.complaints.append((origin, Complaint((), told)))
-            continue
-        by_setting[_fingerprint(setting)] = name
-        found.arms.append(Arm(name, changes, start, setting, written=False, tree=trees[name]))
+    made = generated(experiment, base)
+    found.complaints += [(Origin(path, {}), complaint) for path, complaint in made.complaints]
+    found.designs = made.designs
+    for cell in made.cells:
+        name = _cell(cell, experiment, trees, by_setting, found, known)
+        if name and cell.design is not None:
+            found.designs[cell.design]["cells"].append({"arm": name, **cell.told})
     return found
+
+
+def _cell(
+    cell: Cell,
+    experiment: Experiment,
+    trees: dict[str, Tree],
+    by_setting: dict[str, str],
+    found: Found,
+    known: list[Complaint],
+) -> str:
+    """The name of the arm that a generated cell is, which may be one that was there before; empty if it is none."""
+    origin = Origin(cell.path, cell.places)
+    if cell.start not in trees:
+        complaint = Complaint((), f"`from` names no arm{suggestion(cell.start, trees)}")
+        found.complaints.append((Origin(origin.path, {}), complaint))
+        return ""
+    if not cell.changes:
+        return cell.start
+    if cell.name in trees and cell.name in experiment.arms:
+        found.complaints.append((origin, Complaint((), f"makes an arm called '{cell.name}', a name that is taken")))
+        return ""
+    setting = _arm(experiment, trees, cell.start, cell.name, cell.changes, origin, found, known)
+    if setting is None:
+        return ""
+    twin = by_setting.get(_fingerprint(setting))
+    if twin is not None:
+        return twin
+    if cell.name in [arm.name for arm in found.arms]:
+        told = (
+            f"makes a second, different arm called '{cell.name}'; write one of them under `arms` with a name of its own"
+        )
+        found.complaints.append((origin, Complaint((), told)))
+        return ""
+    by_setting[_fingerprint(setting)] = cell.name
+    found.arms.append(Arm(cell.name, cell.changes, cell.start, setting, written=False, tree=trees[cell.name]))
+    return cell.name
 
 
 def resized(arm: Arm, key: str, value: int) -> Arm | None:
@@ -311,57 +332,3 @@ def _forbidden(changes: Mapping[str, Any], tree: Tree) -> Iterator[Complaint]:
         else:
             message = f"unknown key{suggestion(path[0], [*SWAPPABLE, 'task.training_examples', 'machine.precision'])}"
         yield Complaint((key,), message, at_key=True)
-
-
-def _too_many(experiment: Experiment) -> Iterator[tuple[Origin, Complaint]]:
-    """Grids that nobody could train."""
-    for index, vary in enumerate(experiment.vary):
-        count = math.prod(len(values) for values in (vary.grid or {}).values())
-        if count > MOST_CELLS:
-            told = f"makes {count:,} arms, more than the {MOST_CELLS:,} that an experiment may have"
-            yield Origin(("vary", index, "grid"), {}), Complaint((), told)
-
-
-def _generated(experiment: Experiment) -> Iterator[tuple[str, str, dict[str, Any], Origin]]:
-    """Start, name, changes and origin of every arm that a generator makes, in stable order."""
-    keys = {key for vary in experiment.vary for key in {**(vary.one_at_a_time or {}), **(vary.grid or {})}}
-    short = {key: _shortest_end(key, keys) for key in keys}
-    for index, vary in enumerate(experiment.vary):
-        generator = "grid" if vary.grid is not None else "one_at_a_time"
-        values = vary.grid if vary.grid is not None else vary.one_at_a_time or {}
-        if vary.grid is not None:
-            cells = [
-                dict(zip(values, cell, strict=True)) for cell in itertools.product(*map(_numbered, values.values()))
-            ]
-        else:
-            cells = [{key: cell} for key in values for cell in _numbered(values[key])]
-        for cell in cells:
-            changes = {key: value for key, (_, value) in cell.items()}
-            places = {key: ("vary", index, generator, key, number) for key, (number, _) in cell.items()}
-            name = ",".join(f"{short[key]}={_value_name(value)}" for key, value in changes.items())
-            yield vary.start, name, changes, Origin(("vary", index, generator), places)
-
-
-def _numbered(values: list[Any]) -> list[tuple[int, Any]]:
-    return list(enumerate(values))
-
-
-def _shortest_end(key: str, keys: set[str]) -> str:
-    """The shortest end of a dotted key that no other key of the generators ends with."""
-    path = split(key)
-    for length in range(1, len(path)):
-        end = path[-length:]
-        if sum(split(other)[-length:] == end for other in keys) == 1:
-            return ".".join(end)
-    return key
-
-
-def _value_name(value: Any) -> str:
-    if isinstance(value, Mapping):
-        kind = value.get("kind")
-        return (
-            str(kind)
-            if kind is not None and len(value) == 1
-            else shown(value).strip("{}").replace(": ", ":").replace(", ", "+")
-        )
-    return value if isinstance(value, str) else shown(value)

@@ -69,16 +69,44 @@ class _Arms(Shaped):
         return Open(Open(Leaf()))
 
 
+class Fraction(Strict):
+    """The smallest regular part of a two-level grid."""
+
+    of: dict[str, list[Any]] = Field(description="{dotted key: [one value, another]}")
+    resolution: int = Field(
+        4,
+        ge=3,
+        le=12,
+        description="3: main effects clear of each other; 4: of pairs too; 5: pairs clear of each other",
+    )
+
+
+def _orders(value: object) -> int | str:
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10_000):
+        return value
+    message = f"got {shown(value)}, needs all, or a number of orders from 1 to 10000"
+    raise PydanticCustomError("orders", "{message}", {"message": message})
+
+
+class PathTo(Strict):
+    """Every way from one arm to another, change by change."""
+
+    to: str = Field(description="the arm where it ends; it starts from the baseline, or `from` beside `path`")
+    orders: Annotated[
+        Any,
+        PlainValidator(_orders),
+        WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1, "maximum": 10_000}]}),
+    ] = Field("all", description="all, up to 6 changes; or how many orders are drawn")
+
+
 class Vary(Strict):
     """A generator of arms: each value alone, or every combination."""
 
     one_at_a_time: dict[str, list[Any]] | None = Field(None, description="{dotted key: values}: each value is an arm")
     grid: dict[str, list[Any]] | None = Field(None, description="{dotted key: values}: each combination is an arm")
-    fraction: Annotated[dict[str, Any] | None, NotBuilt()] = Field(None, description="two-level fractional factorial")
-    leave_one_out: Annotated[str | None, NotBuilt()] = Field(None, description="all changes of an arm but one")
-    path: Annotated[dict[str, Any] | None, NotBuilt()] = Field(
-        None, description="the changes between two arms in all orders"
-    )
+    fraction: Fraction | None = Field(None, description="two-level fractional factorial")
+    leave_one_out: str | None = Field(None, description="an arm: all its changes but one, for each of them")
+    path: PathTo | None = Field(None, description="the changes between two arms, in all orders or some")
     start: str = Field("baseline", alias="from", description="the arm that the changes are made on")
 
     @model_validator(mode="after")

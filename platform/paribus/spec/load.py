@@ -30,6 +30,7 @@ class Loaded:
     file: FilePath
     sets: tuple[str, ...] = ()
     sources: str = ""  # as `sources` gives it
+    designs: tuple[dict[str, Any], ...] = ()  # of the generators, with the arm of each cell
 
     @property
     def name(self) -> str:
@@ -83,6 +84,7 @@ def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
         reading.complain(path, replace(complaint, message=told))
     if not reading.problems:  # else arms may be missing that claims name
         names = [arm.name for arm in found.arms]
+        names += [f"{name}:matched" for name in names if experiment.training.match is not None]
         _complain(reading, claims_fit(experiment.claims, experiment.analysis, known_tasks(experiment), names))
     wrong_below = {complaint.path[:2] for complaint in complaints if len(complaint.path) > 2}
     for complaint in search_rules(experiment, found.arms):
@@ -90,7 +92,7 @@ def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
             reading.complain(complaint.path, complaint)
     if reading.problems:
         raise SpecError(_in_order(reading))
-    return Loaded(experiment, tuple(found.arms), file, tuple(sets), _digest(reading.sources))
+    return Loaded(experiment, tuple(found.arms), file, tuple(sets), _digest(reading.sources), tuple(found.designs))
 
 
 def headline(file: FilePath | str, tasks: Tasks | None = None, arms: Sequence[str] | None = None) -> Headline:

@@ -6,8 +6,8 @@ second to load.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations, product
+from dataclasses import dataclass, field, replace
+from itertools import combinations, permutations, product
 from math import nan
 
 import numpy as np
@@ -40,6 +40,7 @@ class Step:
     estimate: float
     interval: Interval
     p: float  # of this step alone
+    at: tuple[tuple[str, str], ...] = ()  # the level of the other factor, where it is held
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Effect:
     p_holm: float  # over all effects of the design
     omega2: float  # partial omega squared, not below 0
     steps: tuple[Step, ...]
+    simple: tuple[Step, ...] = ()  # of an interaction: each factor's own steps at each level of the other
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def factorial(
     names = list(levels)
     return Design(
         levels,
-        tuple(Effect(e.factors, e.df, e.f, e.p, p, e.omega2, e.steps) for e, p in zip(found, corrected, strict=True)),
+        tuple(replace(effect, p_holm=p) for effect, p in zip(found, corrected, strict=True)),
         tuple(model.means(alpha)),
         tuple((_named(names, term), _named(names, other)) for term, other in model.aliased),
         model.df,
@@ -207,7 +209,8 @@ class _Model:
         f = square / df / self.mse
         omega2 = (square - df * self.mse) / (square + (len(self.y) - df) * self.mse)
         p = float(stats.f.sf(f, df, self.df))
-        return Effect(_named(self.names, term), df, f, p, nan, max(0.0, omega2), tuple(self._steps(term, alpha)))
+        steps, simple = tuple(self._steps(term, alpha)), tuple(self._simple(term, alpha))
+        return Effect(_named(self.names, term), df, f, p, nan, max(0.0, omega2), steps, simple)
 
     def _steps(self, term: Term, alpha: float) -> list[Step]:
         found = []
@@ -224,6 +227,17 @@ class _Model:
             named = list(zip(_named(self.names, term), chosen, strict=True))
             base = list(zip(_named(self.names, term), (levels[0] for levels in choices), strict=True))
             found.append(Step(tuple(named), tuple(base), estimate, interval, p))
+        return found
+
+    def _simple(self, term: Term, alpha: float) -> list[Step]:
+        """What each factor of a pair does while the other one is held."""
+        found = []
+        for moved, held in permutations(term) if len(term) == 2 else ():
+            (name, levels), (other, places) = ((self.names[i], self.factors[self.names[i]]) for i in (moved, held))
+            for place, level in product(places, levels[1:]):
+                weights = self._marginal({moved: level, held: place}) - self._marginal({moved: levels[0], held: place})
+                told = self._told(weights, alpha)
+                found.append(Step(((name, level),), ((name, levels[0]),), *told, at=((other, place),)))
         return found
 
     def _marginal(self, cell: Mapping[int, str]) -> Array:
