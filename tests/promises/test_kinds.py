@@ -71,13 +71,19 @@ def built(family: str, settings: str | dict[str, Any]) -> Part | None:
 
 
 def cases() -> list[Any]:
+    """Compilation takes longest, so it is quick for each kind and slow for its variants."""
     found = [(family, kind, kind) for family in FAMILIES for kind in kinds(family)]
     found += [
         (family, settings, ",".join(f"{k}={v}" if k != "kind" else str(v) for k, v in settings.items()))
         for family, settings in VARIANTS
     ]
     return [
-        pytest.param(spec, promise, id=f"{family}-{name}-{promise.name}")
+        pytest.param(
+            spec,
+            promise,
+            id=f"{family}-{name}-{promise.name}",
+            marks=[pytest.mark.slow] if isinstance(settings, dict) and promise.name.startswith("compiled") else [],
+        )
         for family, settings, name in found
         if (spec := built(family, settings)) is not None
         for promise in promises_of(family)

@@ -4,6 +4,7 @@ Initial values can hide a defect (a norm's weight of one, a table of zeros), so 
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import torch
@@ -55,26 +56,30 @@ def settle(built: nn.Module, seed: int) -> None:
     built.double()
 
 
+@cache
+def plain(family: str) -> Architecture:
+    """A small network of plain parts."""
+    written = {
+        "family": family,
+        "width": WIDTH,
+        "depth": 1,
+        "dropout": 0.0,
+        "mixer": {"kind": "attention", "heads": HEADS},
+        "position": "sinusoidal",
+        "feedforward": {"kind": "relu", "width": WIDTH},
+    }
+    return resolve(Written.model_validate(written))
+
+
 def architecture(role: str, spec: Part, family: str) -> Architecture | None:
     """A small network with the part wherever it fits, or None where it fits nowhere."""
-    written = Written.model_validate(
-        {
-            "family": family,
-            "width": WIDTH,
-            "depth": 1,
-            "dropout": 0.0,
-            "mixer": {"kind": "attention", "heads": HEADS},
-            "position": "sinusoidal",
-            "feedforward": {"kind": "relu", "width": WIDTH},
-        }
-    )
-    plain = resolve(written)
+    start = plain(family)
     if role == "initialisation":
-        return plain.model_copy(update={"initialisation": spec})
-    stacks = {side: _placed(role, spec, side, stack) for side, stack in plain.stacks().items()}
+        return start.model_copy(update={"initialisation": spec})
+    stacks = {side: _placed(role, spec, side, stack) for side, stack in start.stacks().items()}
     if all(changed is None for changed in stacks.values()):
         return None
-    return plain.model_copy(update={side: changed for side, changed in stacks.items() if changed is not None})
+    return start.model_copy(update={side: changed for side, changed in stacks.items() if changed is not None})
 
 
 def _placed(role: str, spec: Part, side: str, stack: Stack) -> Stack | None:

@@ -81,9 +81,12 @@ def padding(role: str, spec: Part, seed: int) -> None:
 
 def _logits(built: Network, words: Batch, training: bool) -> Tensor:
     """Running statistics stay as they are."""
-    asked = copy.deepcopy(built) if training and list(built.buffers()) else built
+    kept_buffers = [(buffer, buffer.clone()) for buffer in built.buffers()] if training else []
     with torch.no_grad():
-        return asked.train(training)(words)
+        logits: Tensor = built.train(training)(words)
+        for buffer, before in kept_buffers:
+            buffer.copy_(before)
+    return logits
 
 
 def no_look_ahead(role: str, spec: Part, seed: int) -> None:

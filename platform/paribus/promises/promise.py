@@ -41,7 +41,7 @@ class Promise:
         try:
             torch.set_num_threads(1)  # the examples are so small that threads only get in each other's way
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+                torch.default_generator.manual_seed(seed)
                 self.function(spec, seed)
         except Broken as broken:
             raise broken.of(self.name) from None
