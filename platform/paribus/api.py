@@ -1,11 +1,11 @@
 """The Python side of the commands: run an experiment, read its results, load a trained model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paribus.errors import ParibusError, StoreError, suggestion
-from paribus.planning import Plan, plan
+from paribus.planning import Plan, outside_parts, plan, source_of
 from paribus.running import Engine, Listener, Summary, cores, execute
 from paribus.spec.load import Loaded, load
 from paribus.store.folder import Store, open_store
@@ -59,6 +59,17 @@ def _matched(loaded: Loaded) -> Loaded:
     )
 
 
+def vet(loaded: Loaded, planned: Plan, store: Store, tell: Callable[[str], None] = lambda _: None) -> None:
+    """Ask the user's own parts of the planned arms for their promises; raises PartError before anything is trained."""
+    arms = {row.name for row in planned.arms}
+    parts = list(outside_parts(arm for arm in loaded.arms if arm.name in arms))
+    if parts:
+        from paribus import __version__
+        from paribus.promises.outside import demand
+
+        demand(parts, store.folder, source_of, __version__, tell)
+
+
 def label(sets: Sequence[str], arms: Sequence[str]) -> str:
     """What tells the reports of a changed experiment from its own: safe in a file name, short, and never ambiguous."""
     import hashlib
@@ -110,6 +121,7 @@ def run(
     """Tune and train what an experiment still lacks; `paribus run` does this and writes the report."""
     loaded, planned = prepared(file, sets=sets, arms=arms, seeds=seeds)
     opened = open_store(store)
+    vet(loaded, planned, opened)
     if loaded.experiment.tuning is not None:
         from paribus.tuning import Unwatched, tune
 

@@ -4,7 +4,7 @@ import ast
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,8 @@ RESULTS_VERSION = 1
 FLOOR = "floor:"
 # Floors that chance has no part in, so that one seed says all.
 COUNTED = ("majority", "ngram")
+# Places in a network that are not named for their family.
+_FAMILY = {"cross": "mixer", "final_norm": "norm"}
 
 
 @dataclass(frozen=True)
@@ -247,6 +249,23 @@ def _floor_runs(baseline: Arm, kind: str, seeds: Sequence[int]) -> Iterator[Run]
             yield Run(hashed({**identity, "training": None, "precision": 32}), f"{FLOOR}{kind}", task, seed)
 
 
+def outside_parts(arms: Iterable[Arm]) -> Iterator[tuple[str, Part]]:
+    """Every part from outside of paribus with its family, each with the same settings once."""
+    told: set[str] = set()
+    for arm in arms:
+        setting = arm.setting
+        named = [(path.rpartition(".")[2], part) for path, part in setting.network.parts()]
+        named += [("task", task) for task in setting.tasks.values()]
+        named += [("decoding", setting.decoding)]
+        named += [("optimizer", setting.training.optimizer), ("schedule", setting.training.schedule)]
+        for place, part in named:
+            family = _FAMILY.get(place, place)
+            key = hashed([family, part.identity()])
+            if "." in part.kind and key not in told:
+                told.add(key)
+                yield family, part
+
+
 def run_id(arm: Arm, task: str, seed: int) -> str:
     """The identity of a run: names, texts, analysis and machine are no part of it."""
     return hashed(_identity(arm, task, seed))
@@ -347,7 +366,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[s
 
 def _extras(path: tuple[str, ...], own: Mapping[Any, str], other: Mapping[Any, str]) -> str:
     """Fields that only this part has, where they are not at their defaults: ` (hidden 8)`."""
-    family = {"cross": "mixer", "final_norm": "norm"}.get(path[-1], path[-1])
+    family = _FAMILY.get(path[-1], path[-1])
     if family not in FAMILIES or own.get(path, "null") in ("null", "—"):
         return ""
     told = []

@@ -24,9 +24,10 @@ COMMANDS = {
     "diff": "Show how two runs, arms or files differ.",
     "gc": "Remove what is left over, or one run.",
     "parts": "List the swappable parts, or show those of a family.",
+    "check-part": "Ask a part for every promise of its family.",
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "doctor": "Say whether this machine is ready.",
 }
 
 for name, text in COMMANDS.items():
-    app.command(f"paribus.cli.{name}:{name}", name=name, help=text)
+    app.command(f"paribus.cli.{name.replace('-', '_')}:{name.replace('-', '_')}", name=name, help=text)

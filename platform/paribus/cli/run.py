@@ -56,6 +56,7 @@ def run(
     chosen = list(range(1, seeds[0] + 1)) if seeds and len(seeds) == 1 else seeds or []
     loaded, plan = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
     opened = open_store(store)
+    api.vet(loaded, plan, opened, note)
     if loaded.experiment.tuning is not None:
         from paribus.cli.tune import search
 

@@ -25,12 +25,13 @@ def smoke(
     from paribus.running import Finished, execute
     from paribus.store.folder import open_store
 
-    _, whole = api.prepared(file, sets=sets, arms=arms)
+    loaded, whole = api.prepared(file, sets=sets, arms=arms)
     _, short = api.prepared(
         file, sets=[*sets, *CHANGES, *_small(whole.tasks[0].name, [t.name for t in whole.tasks])], arms=arms, seeds=[1]
     )
     short = replace(short, label="smoke")
     opened = open_store(store)
+    api.vet(loaded, whole, opened, note)
     engine, count = api.engine(short, opened, workers)
     summary = execute(short, opened, engine, listener(quiet), workers=count, fresh=True)
     if summary.interrupted:

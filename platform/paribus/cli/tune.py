@@ -62,6 +62,7 @@ def tune(
         if name not in known:
             raise ParibusError(f"--arm: no arm is called '{name}'{suggestion(name, known)}")
     opened = open_store(store)
+    api.vet(loaded, plan, opened, note)
     found = search(
         loaded,
         plan,

@@ -170,8 +170,19 @@ def spec_class(family: str, kind: str) -> type[Part]:
 
 
 def _outside(family: str, kind: str) -> type[Part]:
+    from paribus.parts.families import misplaced
+
+    spec = outside_spec(kind, f"mylab.{family}s.tilted")
+    wrong = misplaced(family, spec)
+    if wrong:
+        raise PartError(wrong)
+    return spec
+
+
+def outside_spec(kind: str, example: str = "mylab.scores.tilted") -> type[Part]:
+    """The Spec of a module, of whatever family; raises PartError with what would be right."""
     if any(not piece.isidentifier() for piece in kind.split(".")):
-        raise PartError(f"'{kind}' is not an import path; needs a module such as 'mylab.{family}s.tilted'")
+        raise PartError(f"'{kind}' is not an import path; needs a module such as '{example}'")
     try:
         module = importlib.import_module(kind)
     except ModuleNotFoundError as error:
