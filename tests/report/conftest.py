@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from paribus.planning import MetricInfo, Plan, Row, Run, TaskInfo
 from paribus.spec.analysis import Analysis
+from paribus.store.kept import Head, Kept, Sample, Shown
 from paribus.store.record import Outcome, Record, Score
 
 METRICS = [
@@ -156,15 +158,69 @@ def _row(arm: ArmLike) -> Row:
     return Row(arm.name, {f"network.{what}": after} if what else {}, "baseline", differences, dict(arm.leaks or {}))
 
 
+def kept_of(plan: Plan) -> Callable[[str], Kept | None]:
+    """What the runs of an experiment keep: two layers of two heads at each place, ten samples."""
+    runs = {run.id: run for run in plan.runs}
+
+    def read(run: str) -> Kept | None:
+        arm, seed = runs[run].arm, runs[run].seed
+        dice = np.random.default_rng(int(run[:8], 16))
+        paths = [f"{side}.{layer}.mixer" for side in ("encoder", "decoder") for layer in (0, 1)]
+        paths += ["decoder.0.cross", "decoder.1.cross"]
+        heads = [
+            Head(
+                path.split(".")[0], int(path.split(".")[1]), "cross" if "cross" in path else "self", head, *_means(dice)
+            )
+            for path in paths
+            for head in (0, 1)
+        ]
+        samples = [
+            Sample(
+                row,
+                f"source {row}",
+                f"目标{row}",
+                f"目标{row}" if row % (seed + 1) else f"{arm}错",
+                bool(row % (seed + 1)),
+            )
+            for row in range(10)
+        ]
+        tokens = [*"abcdefgh", "<end>"]
+        maps = {f"{index}/{path}": dice.dirichlet(np.ones(9), (2, 9)) for index in (0, 1) for path in paths}
+        shown = [Shown(7, tokens, ["<start>", *"一二三四五六七八"]), Shown(3, tokens, ["<start>", *"八七六五四三二一"])]
+        scores = {
+            split: {
+                "loss": dice.random(120).astype(np.float32) * lengths,
+                "asked": lengths + 1,
+                "right": lengths,
+                "exact": (dice.random(120) < 0.8).astype(np.int8),
+                "source_length": lengths,
+                "target_length": lengths,
+            }
+            for split, lengths in (("test", np.arange(120) % 6 + 2), ("test_longer", np.arange(120) % 5 + 8))
+        }
+        return Kept(heads, samples, shown, maps, scores, {"source": 7, "target": 7})
+
+    return read
+
+
+def _means(dice: np.random.Generator) -> list[float]:
+    return [round(float(value), 4) for value in dice.random(6)]
+
+
 @pytest.fixture
 def made() -> SimpleNamespace:
     """`made.experiment(...)`, `made.Arm(...)` and the six arms `made.six`."""
-    return SimpleNamespace(experiment=experiment, Arm=ArmLike, six=SIX, replace=replace)
+    return SimpleNamespace(experiment=experiment, Arm=ArmLike, six=SIX, replace=replace, kept=kept_of)
 
 
 @pytest.fixture(scope="session")
 def six_arms() -> tuple[Plan, dict[str, Outcome]]:
     return experiment()
+
+
+@pytest.fixture(scope="session")
+def kept_by_six(six_arms: tuple[Plan, dict[str, Outcome]]) -> Callable[[str], Kept | None]:
+    return kept_of(six_arms[0])
 
 
 @pytest.fixture(scope="session")

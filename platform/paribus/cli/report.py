@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from paribus.report import Findings
     from paribus.store.folder import Store
 
-FORMATS = ("html", "md", "csv")
+FORMATS = ("html", "md", "tex", "csv", "json", "parquet", "svg", "pdf", "png")
 
 
 def report(
     *files: Path,
-    format_: Annotated[str, Parameter(name="--format")] = "html,md,csv",
+    format_: Annotated[str, Parameter(name="--format")] = "html,md,csv,json",
     store: str | None = None,
 ) -> int:
     """Write the report again from what is stored.
@@ -29,7 +29,7 @@ def report(
     files
         Experiments; a name that the store knows, such as quickstart, does as well.
     format_
-        Which formats: html, md, csv, with commas between.
+        Which formats, with commas between: html, md, tex, csv, json, parquet; svg, pdf or png for the figures.
     store
         The folder of the store.
     """
@@ -90,9 +90,10 @@ def written(
 ) -> "tuple[Findings, Path]":
     """What is found of a plan, and the report that says it."""
     from paribus import report as reports
+    from paribus.store.kept import read
 
     beside = [run["id"] for run in plan.tuning["fixed"]] if plan.tuning else []
     outcomes = store.database.outcomes([*(run.id for run in plan.runs), *beside])
-    findings = reports.find(plan, outcomes, out_of_date=out_of_date)
-    paths = reports.write(findings, store.reports / plan.folder, tuple(formats or FORMATS))
+    findings = reports.find(plan, outcomes, out_of_date=out_of_date, read=lambda run: read(store.run_folder(run)))
+    paths = reports.write(findings, store.reports / plan.folder, formats or reports.USUAL)
     return findings, paths[0]

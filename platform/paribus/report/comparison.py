@@ -8,6 +8,8 @@ from math import ceil, floor, isfinite, log10
 
 from paribus.planning import FLOOR, MetricInfo, Row, TaskInfo
 from paribus.report import sentences
+from paribus.report.attention import Attention, attention
+from paribus.report.lengths import Lengths, lengths
 from paribus.report.numbers import (
     MISSING,
     decimals,
@@ -22,8 +24,9 @@ from paribus.report.numbers import (
     signed,
     spread,
 )
-from paribus.report.panels import Curves, Scatter, Slopes, curves, scatters, slopes
+from paribus.report.panels import Curves, Scatter, Slopes, curves, differences, scatters, slopes
 from paribus.report.results import Results, change
+from paribus.report.samples import Samples, samples
 from paribus.report.warnings import Compared, order
 from paribus.stats.contrast import Contrast, Sample
 from paribus.stats.verdict import FAILURES
@@ -144,7 +147,11 @@ class Section:
     cost_heads: tuple[str, ...]
     slopes: Slopes
     curves: tuple[Curves, ...]
+    differences: tuple[Curves, ...]
     scatters: tuple[Scatter, ...]
+    lengths: Lengths | None
+    attention: Attention | None
+    samples: Samples | None
 
 
 COST_HEADS = (
@@ -187,7 +194,11 @@ def section(compared: Compared) -> Section:
         cost_heads=COST_HEADS,
         slopes=slopes(results, task, metric, split, found, places),
         curves=tuple(curves(results, task, metric)),
+        differences=tuple(differences(results, task, metric)),
         scatters=tuple(scatters(results, task, metric, found)),
+        lengths=lengths(results, task, metric),
+        attention=attention(results, task),
+        samples=samples(results, task),
     )
 
 

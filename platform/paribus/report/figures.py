@@ -1,15 +1,23 @@
 """Figures as inline SVG: drawn once by Vega-Lite, coloured so that the page's stylesheet can turn them dark."""
 
 import re
+import struct
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
+from math import isfinite
 from typing import Any
 
 import altair as alt
+import numpy as np
 import vl_convert
+from numpy.typing import NDArray
 
-from paribus.report.panels import Curves, Line, Scatter, Slope
+from paribus.report.attention import GLOBAL, LOCAL, Attention, Mosaic
+from paribus.report.lengths import Lengths
+from paribus.report.panels import Curves, Line, Scatter, Slope, Slopes, Spot
 
 # The stylesheet exchanges these greys in the dark; colours of arms stay.
 INK, MUTED, GRID = "#1f2328", "#5b6470", "#e3e6ea"
@@ -38,7 +46,7 @@ class Style:
     shape: str
 
 
-Drawing = alt.LayerChart | alt.FacetChart
+Drawing = alt.LayerChart | alt.FacetChart | alt.VConcatChart
 
 
 def styles(arms: Sequence[str]) -> dict[str, Style]:
@@ -75,6 +83,8 @@ def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], widt
     y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))
     colour, dash = _colour(arms, looks), _dash(arms, looks)
     layers: list[alt.Chart] = []
+    if found.zero:
+        layers.append(alt.Chart(_data([{"zero": 0}])).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(y="zero:Q"))
     if bands:
         layers.append(
             alt.Chart(_data(bands))
@@ -125,6 +135,10 @@ def slope(found: Slope, look: Style, words: str) -> str:
     return _svg(alt.layer(*layers).properties(width=110, height=110), words)
 
 
+def slope_words(found: Slopes, arm: str) -> str:
+    return f"{found.axis} of {arm} and of the baseline, seed by seed"
+
+
 def _side_colour(look: Style) -> alt.Color:
     scale = alt.Scale(domain=["baseline", "arm"], range=[MUTED, look.colour])
     return alt.Color("side:N", scale=scale, legend=None)
@@ -149,14 +163,178 @@ def scatter(found: Scatter, looks: Mapping[str, Style]) -> str:
         base.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x=x),
         base.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(y=y),
     ]
+    corners = [_corner(found, dear, good) for dear in (False, True) for good in (False, True)]
     hollow, solid = ([row for row in rows if row["solid"] is wanted] for wanted in (False, True))
     marks = [
         alt.Chart(_data(hollow)).mark_point(size=90, strokeWidth=2, opacity=1, fill="#ffffff"),
         alt.Chart(_data(solid)).mark_point(size=90, strokeWidth=2, opacity=1, filled=True),
     ]
     drawn = [mark.encode(x=x, y=y, color=colour, shape=shape) for mark in marks]
-    chart = alt.layer(*cross, whiskers, *drawn).properties(width=300, height=200)
+    few = rows if len(rows) <= TOGETHER else []
+    names = [
+        alt.Chart(_data([label for label in _labels(found.spots if few else ()) if label["left"] is left]))
+        .mark_text(align="left" if left else "right", dx=8 if left else -8, dy=-8, font=FONT, fontSize=10)
+        .encode(x=x, y=y, text="text:N", color=alt.value(INK))
+        for left in (True, False)
+    ]
+    chart = alt.layer(*cross, *corners, whiskers, *drawn, *names).properties(width=300, height=220)
     return _svg(chart, found.words.alternative)
+
+
+def _labels(spots: Sequence[Spot]) -> Iterator[dict[str, Any]]:
+    """Names beside their marks; marks that lie on each other share one."""
+    if not spots:
+        return
+    low, high = min(spot.cost for spot in spots), max(spot.cost for spot in spots)
+    tall = (max(spot.mean for spot in spots) - min(spot.mean for spot in spots)) or 1.0
+    groups: list[list[Spot]] = []
+    for spot in sorted(spots, key=lambda spot: (spot.cost, spot.mean)):
+        near = (
+            group
+            for group in groups
+            if abs(group[0].cost - spot.cost) <= 0.16 * (high - low) and abs(group[0].mean - spot.mean) <= 0.08 * tall
+        )
+        found = next(near, None)
+        groups.append([spot]) if found is None else found.append(spot)
+    for group in groups:
+        first = group[0]
+        names = [spot.arm for spot in group]
+        text = ", ".join(names) if len(names) < 4 else f"{', '.join(names[:2])} and {len(names) - 2} more"
+        left = first.cost <= (low + high) / 2
+        cost = first.cost if left else max(spot.cost for spot in group)
+        yield {"text": text[:60], "cost": cost, "mean": max(spot.mean for spot in group), "left": left}
+
+
+def _corner(found: Scatter, dear: bool, good: bool) -> alt.Chart:
+    """The name of one of the four fields that the baseline's lines make."""
+    text = f"{'better' if good else 'worse'}, {'dearer' if dear else 'cheaper'}"
+    top = good is found.up
+    mark: alt.Chart = (
+        alt.Chart(_data([{"text": text}]))
+        .mark_text(
+            align="right" if dear else "left",
+            baseline="top" if top else "bottom",
+            color=MUTED,
+            font=FONT,
+            fontSize=9.5,
+        )
+        .encode(x=alt.value(297 if dear else 3), y=alt.value(3 if top else 215), text="text:N")
+    )
+    return mark
+
+
+def lengths(found: Lengths, looks: Mapping[str, Style]) -> Iterator[tuple[str, str]]:
+    """Pictures with their headings: one of all arms, or one an arm where there are many."""
+    arms = list(found.means)
+    if len(arms) <= TOGETHER:
+        yield "", _svg(_lengths(found, arms, looks, 460, 220), found.words.alternative)
+        return
+    baseline, *others = arms
+    for arm in others:
+        words = f"{found.words.title}: {arm} and the baseline"
+        yield arm, _svg(_lengths(found, [baseline, arm], looks, 190, 110), words)
+
+
+def _lengths(found: Lengths, arms: Sequence[str], looks: Mapping[str, Style], width: int, height: int) -> Drawing:
+    texts = [one.text for one in found.bins]
+    axis = alt.Axis(labelAngle=0, grid=False, labelOverlap=True)
+    x = alt.X("bin:N", sort=texts, title=None, axis=alt.Axis(labels=False, ticks=False, grid=False, domain=False))
+    below = alt.X("bin:N", sort=texts, title="tokens of the source", axis=axis)
+    y = alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=5))
+    rows = [
+        {"arm": arm, "seed": seed, "bin": text, "value": value}
+        for arm in arms
+        for seed, values in found.values[arm].items()
+        for text, value in zip(texts, values, strict=True)
+        if isfinite(value)
+    ]
+    means = [
+        {"arm": arm, "bin": text, "value": value}
+        for arm in arms
+        for text, value in zip(texts, found.means[arm], strict=True)
+        if isfinite(value)
+    ]
+    colour, dash = _colour(arms, looks), _dash(arms, looks)
+    layers = [
+        alt.Chart(_data(rows)).mark_line(strokeWidth=1, opacity=0.3).encode(x=x, y=y, color=colour, detail="seed:N"),
+        alt.Chart(_data(means)).mark_line(strokeWidth=2.4).encode(x=x, y=y, color=colour, strokeDash=dash),
+    ]
+    last = [one.text for one in found.bins if found.longest is not None and one.high <= found.longest]
+    if last and len(last) < len(texts):
+        rule = alt.Chart(_data([{"bin": last[-1]}])).mark_rule(color=MUTED, strokeDash=[4, 3])
+        layers.append(rule.encode(x=alt.X("bin:N", sort=texts, bandPosition=1)))
+    counts = [{"bin": one.text, "count": one.count} for one in found.bins]
+    bars = (
+        alt.Chart(_data(counts))
+        .mark_bar(color=MUTED, opacity=0.45)
+        .encode(x=below, y=alt.Y("count:Q", title=None, axis=alt.Axis(tickCount=2, grid=False)))
+        .properties(width=width, height=34)
+    )
+    top = alt.layer(*layers).properties(width=width, height=height)
+    return alt.vconcat(top, bars, spacing=4).resolve_scale(color="independent")
+
+
+def heads(found: Attention, place: str, looks: Mapping[str, Style]) -> str:
+    """Entropy against distance, a mark a head."""
+    dots = [vars(dot) for dot in found.dots if dot.place == place]
+    arms = [arm for arm in found.arms if any(dot["arm"] == arm for dot in dots)]
+    most = max([1.0, *(dot.distance for dot in found.dots)])  # the same for all places
+    x = alt.X("distance:Q", title="distance", scale=alt.Scale(domain=[0, most]), axis=alt.Axis(tickCount=4))
+    y = alt.Y("entropy:Q", title="entropy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=4))
+    shape = alt.Shape("arm:N", scale=alt.Scale(domain=arms, range=[looks[arm].shape for arm in arms]), legend=None)
+    marks = alt.Chart(_data(dots)).mark_point(size=26, filled=True, opacity=0.6)
+    limits = [
+        alt.Chart(_data([{"distance": limit}])).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x=x)
+        for limit in (LOCAL, GLOBAL)
+    ]
+    chart = alt.layer(*limits, marks.encode(x=x, y=y, color=_colour(arms, looks), shape=shape))
+    words = f"Entropy and distance of {len(dots)} heads, {place} attention"
+    return _svg(chart.properties(width=210, height=180), words)
+
+
+# Anchors of the colour map cividis, dark to light; it reads the same to all kinds of colour vision.
+CIVIDIS = ("00224e", "123570", "3b496c", "575d6d", "707173", "8a8678", "a59c74", "c3b369", "e1cc55", "fee838")
+GAP = 1  # pixels between tiles
+
+
+def mosaic(found: Mosaic) -> bytes:
+    """Every tile of an arm at a place as one PNG: layers below each other, heads side by side, one pixel a weight."""
+    heads, queries, keys = max((layer.shape for layer in found.layers), key=lambda shape: shape[0])
+    height = len(found.layers) * (queries + GAP) - GAP
+    canvas = np.zeros((height, heads * (keys + GAP) - GAP), dtype=np.uint8)  # 0 is clear
+    for row, layer in enumerate(found.layers):
+        shades = 1 + np.rint(254 * np.clip(layer.astype(float), 0, 1)).astype(np.uint8)
+        for head, tile in enumerate(shades):
+            top, left = row * (queries + GAP), head * (keys + GAP)
+            canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return _png(canvas)
+
+
+def _png(canvas: NDArray[np.uint8]) -> bytes:
+    """An image with the palette of the maps; the first colour is clear."""
+    height, width = canvas.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in canvas)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+        (b"PLTE", _palette()),
+        (b"tRNS", b"\0"),
+        (b"IDAT", zlib.compress(rows, 9)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, data) for name, data in parts)
+
+
+@cache
+def _palette() -> bytes:
+    anchors = np.array([list(bytes.fromhex(colour)) for colour in CIVIDIS], dtype=float)
+    places = np.linspace(0, len(anchors) - 1, 255)
+    low = np.minimum(places.astype(int), len(anchors) - 2)
+    colours = anchors[low] + (places - low)[:, None] * (anchors[low + 1] - anchors[low])
+    return bytes(3) + np.rint(colours).astype(np.uint8).tobytes()
 
 
 def _data(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -188,6 +366,10 @@ def _svg(chart: Drawing, words: str) -> str:
         chart.configure(background="transparent", font=FONT).configure_view(stroke=None).configure_axis(**axis, **fonts)
     )
     svg: str = vl_convert.vegalite_to_svg(styled.to_dict())
+    svg = re.sub(
+        "[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(x[01]?[0-9a-fA-F]|[0-2]?[0-9]|3[01]);", " ", svg
+    )  # no XML can hold these
+    words = re.sub("[\x00-\x1f]", " ", words)
     # Marks carry labels of their own, which one alternative for the whole picture replaces.
     svg = re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", svg)
-    return re.sub(r"<svg ", f'<svg role="img" aria-label="{escape(words)}" ', svg, count=1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(words)}" ', 1)

@@ -1,7 +1,7 @@
 """Everything that a report says, decided once: the writers only place it."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from paribus.planning import Plan
@@ -9,6 +9,7 @@ from paribus.report import tables, tuning
 from paribus.report.claims import Claimed, claims
 from paribus.report.comparison import Facts, Line, Section, others, section
 from paribus.report.effects import Explained, effects
+from paribus.report.grids import Block
 from paribus.report.numbers import MISSING, general, level, plural
 from paribus.report.results import Results
 from paribus.report.tables import Table
@@ -16,6 +17,7 @@ from paribus.report.warnings import Compared, Warning, of_experiment, of_task
 from paribus.stats.paired import floor
 from paribus.stats.power import detectable
 from paribus.stats.verdict import FAILURES
+from paribus.store.kept import Kept
 from paribus.store.record import Outcome
 
 
@@ -26,9 +28,28 @@ class Tables:
     runs: Table
     contrasts: Table
     curves: Table
+    heads: Table
+    lengths: Table
     warnings: Table
+    samples: Table
     claims: Table = ()
     effects: Table = ()
+
+    def named(self) -> dict[str, tuple[Table, Sequence[str]]]:
+        """Name of its file -> table and columns; those that always are, and others where they hold anything."""
+        always = {
+            "runs": (self.runs, tables.RUNS),
+            "contrasts": (self.contrasts, tables.CONTRASTS),
+            "curves": (self.curves, tables.CURVES),
+            "warnings": (self.warnings, tables.WARNINGS),
+        }
+        others = {
+            "heads": (self.heads, tables.HEADS),
+            "lengths": (self.lengths, tables.LENGTHS),
+            "claims": (self.claims, tables.CLAIMS),
+            "effects": (self.effects, tables.EFFECTS),
+        }
+        return {**always, **{name: found for name, found in others.items() if found[0]}}
 
 
 @dataclass(frozen=True)
@@ -40,8 +61,10 @@ class Findings:
     identity: str  # digest and code revision
     sections: tuple[Section, ...]
     warnings: tuple[Warning, ...]
+    blocks: tuple[Block, ...]  # further sections
     method: tuple[str, ...]
     provenance: Facts
+    commands: Facts  # arm -> the command that trains it again
     source: str  # the experiment file
     tables: Tables
     claims: tuple[Claimed, ...] = ()
@@ -71,9 +94,18 @@ class Findings:
         return "\n\n".join(_plain(part, len(self.sections) > 1) for part in self.sections)
 
 
-def find(plan: Plan, outcomes: Mapping[str, Outcome], *, out_of_date: str = "") -> Findings:
-    """What the runs of a plan say; `out_of_date` tells why the plan is no longer what its file says, if so."""
-    results = Results(plan, outcomes)
+def find(
+    plan: Plan,
+    outcomes: Mapping[str, Outcome],
+    *,
+    out_of_date: str = "",
+    read: Callable[[str], Kept | None] = lambda run: None,
+) -> Findings:
+    """What the runs of a plan say; `out_of_date` tells why the plan is no longer what its file says, if so.
+
+    `read` gives what a run keeps beside its record.
+    """
+    results = Results(plan, outcomes, read)
     compared = [_compare(results, index) for index in range(len(plan.tasks))]
     sections = tuple(section(part) for part in compared)
     claimed = claims(results, {part.task.name: part.contrasts for part in compared})
@@ -90,14 +122,19 @@ def find(plan: Plan, outcomes: Mapping[str, Outcome], *, out_of_date: str = "") 
         identity=_identity(results),
         sections=sections,
         warnings=warnings,
+        blocks=(),
         method=tuple(_method(results)),
         provenance=tuple(_provenance(results)),
+        commands=() if plan.compared else tuple((row.name, reproduce(plan, row.name)) for row in plan.arms[1:]),
         source=plan.text,
         tables=Tables(
             tables.runs(results),
             tuple(line for part in compared for line in _contrasts(part)),
             tables.curves(results),
-            tables.warnings(warnings),
+            tables.heads(results),
+            tables.lengths(results, sections),
+            tables.warnings(warnings, plan.name),
+            tables.samples(results),
             tables.claims(claimed),
             tables.effects(explained),
         ),

@@ -1,18 +1,24 @@
 """Findings as one self-contained page: no network, no script, light and dark, screen and paper."""
 
 import base64
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from paribus.report import figures, tables
+from paribus.report.attention import Attention, Example, Mosaic
 from paribus.report.comparison import Axis, Section, told_difference
 from paribus.report.findings import Findings
-from paribus.report.panels import Slopes
+from paribus.report.grids import Grid, of_curves, of_lengths, of_scatter
+from paribus.report.panels import Words
 
 TEMPLATES = Path(__file__).parent / "templates"
+SHOWN_TAGS = ("provisional", "given it finishes", "not worse")  # under a verdict; the others stand below the table
+LARGEST_LINK = 250_000  # letters of a table that the page carries with it
 LEFT, WIDTH = 6.0, 268.0  # of the part of a forest cell that the axis covers
 
 
@@ -28,10 +34,13 @@ def page(findings: Findings) -> str:
         findings=findings,
         parts=[_Pictures(part) for part in findings.sections],
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
-        files={name: _link(text) for name, text in files.items()},
+        files={name: _link(text, "text/csv") for name, text in files.items() if len(text) < LARGEST_LINK},
         x=_x,
         told=told_difference,
         sizes={"left": LEFT, "width": WIDTH},
+        tags=SHOWN_TAGS,
+        sections=_contents,
+        commands=dict(findings.commands),
     )
 
 
@@ -52,25 +61,89 @@ def _x(axis: Axis, value: float) -> str:
     return f"{LEFT + WIDTH * axis.at(value):.1f}"
 
 
-def _link(text: str) -> str:
-    return "data:text/csv;base64," + base64.b64encode(text.encode()).decode()
+def _link(content: str | bytes, kind: str) -> str:
+    data = content.encode() if isinstance(content, str) else content
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 class _Pictures:
-    """A section with its pictures drawn."""
+    """A section with its pictures drawn, and the numbers under them."""
 
     def __init__(self, part: Section) -> None:
         self.part = part
         self.looks = looks = figures.styles([line.arm for line in part.lines])
         self.slopes = [
-            (panel, Markup(figures.slope(panel, looks[panel.arm], _slope_words(part.slopes, panel.arm))))
+            (panel, Markup(figures.slope(panel, looks[panel.arm], figures.slope_words(part.slopes, panel.arm))))
             for panel in part.slopes.panels
         ]
-        self.curves = [
-            (found, [(arm, Markup(svg)) for arm, svg in figures.curves(found, looks)]) for found in part.curves
+        self.curves = [_drawn(found, figures.curves(found, looks), of_curves(found)) for found in part.curves]
+        self.differences = [_drawn(found, figures.curves(found, looks), of_curves(found)) for found in part.differences]
+        self.scatters = [
+            _drawn(found, [("", figures.scatter(found, looks))], of_scatter(found)) for found in part.scatters
         ]
-        self.scatters = [(found, Markup(figures.scatter(found, looks))) for found in part.scatters]
+        self.lengths = [
+            _drawn(found, figures.lengths(found, looks), of_lengths(found)) for found in [part.lengths] if found
+        ]
+        self.attention = part.attention and _Attention(part.attention, looks)
 
 
-def _slope_words(slopes: Slopes, arm: str) -> str:
-    return f"{slopes.axis} of {arm} and of the baseline, seed by seed"
+def _contents(picture: _Pictures) -> Iterator[tuple[str, str]]:
+    """Ends of anchors and titles of what a section holds."""
+    part = picture.part
+    there = {
+        "arms": ("Arm by arm", True),
+        "runs": ("Runs", True),
+        "pairs": ("Pairs of runs", picture.slopes),
+        "training": ("Training", picture.curves),
+        "cost": ("Cost", True),
+        "quality": ("Quality against cost", picture.scatters),
+        "lengths": ("Length", picture.lengths),
+        "attention": ("Attention", picture.attention),
+        "samples": ("Samples", part.samples),
+        "others": ("Other metrics", part.secondary),
+    }
+    return ((name, words) for name, (words, holds) in there.items() if holds)
+
+
+class _Figure(NamedTuple):
+    words: Words
+    pictures: list[tuple[str, Markup]]  # heading, SVG
+    grid: Grid
+
+
+class _Drawable(Protocol):
+    @property
+    def words(self) -> Words: ...
+
+
+def _drawn(found: _Drawable, pictures: Iterable[tuple[str, str]], grid: Grid) -> _Figure:
+    return _Figure(found.words, [(heading, Markup(svg)) for heading, svg in pictures], grid)
+
+
+class _Attention:
+    """The gallery with its images, and the marks of all heads."""
+
+    def __init__(self, found: Attention, looks: Mapping[str, figures.Style]) -> None:
+        self.found = found
+        few = len(found.arms) <= figures.TOGETHER
+        self.heads = [(place, Markup(figures.heads(found, place, looks))) for place in found.places if few]
+        self.examples = [
+            (example, {key: self._image(mosaic, _scale(example)) for key, mosaic in example.mosaics.items()})
+            for example in found.examples
+        ]
+
+    @staticmethod
+    def _image(mosaic: Mosaic, scale: int) -> tuple[str, int, int, str]:
+        """Address, width, height, words."""
+        heads, queries, keys = mosaic.layers[0].shape
+        width = heads * (keys + figures.GAP) - figures.GAP
+        height = len(mosaic.layers) * (queries + figures.GAP) - figures.GAP
+        return _link(figures.mosaic(mosaic), "image/png"), width * scale, height * scale, mosaic.words
+
+
+def _scale(example: Example) -> int:
+    """Pixels a weight, the same for all arms."""
+    widest = max(
+        (layer.shape[0] * layer.shape[2] for one in example.mosaics.values() for layer in one.layers), default=1
+    )
+    return max(2, min(7, round(220 / widest)))

@@ -2,31 +2,68 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
 
+from paribus.report.attention import Attention
 from paribus.report.comparison import Axis, Forest, Line, Secondary, Section, told_difference
+from paribus.report.drawings import Drawing
 from paribus.report.findings import Findings
+from paribus.report.grids import Block, Grid, of_lengths
 from paribus.report.numbers import MISSING
+from paribus.report.samples import Samples, told
 
 WIDTH = 41  # letters of the axis of the forest
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$]|^ ?[-+#=]|^ ?\d+(?=[.)])")
 
 
-def document(findings: Findings) -> str:
-    """The page."""
-    return "\n".join(_lines(findings)).rstrip("\n") + "\n"
+def document(findings: Findings, drawings: Sequence[Drawing] = ()) -> str:
+    """The page; `drawings` lie beside it in `figures`, in light and in dark."""
+    return "\n".join(_lines(findings, drawings)).rstrip("\n") + "\n"
 
 
-def _lines(findings: Findings) -> Iterator[str]:
+def _lines(findings: Findings, drawings: Sequence[Drawing]) -> Iterator[str]:
     yield from (f"# {safe(findings.question or findings.title)}", "", f"**{safe(findings.answer)}**", "")
     yield from (safe(" · ".join([findings.title, findings.state, findings.identity])), "")
     for part in findings.sections:
         yield from _section(part)
+    yield from _pictures(drawings)
+    for block in findings.blocks:
+        yield from _block(block)
     yield from _warnings(findings)
     yield from ("## Method", "")
     for line in findings.method:
         yield from (safe(line), "")
     yield from ("## Provenance", "")
     yield from _table(("", ""), findings.provenance, "ll")
+    rows = [(arm, command) for arm, command in findings.commands]
+    if rows:
+        yield from _details("Train one arm again beside the baseline", _table(("arm", "command"), rows, "ll"))
+
+
+def _pictures(drawings: Sequence[Drawing]) -> Iterator[str]:
+    if drawings:
+        yield from ("## Figures", "")
+    for drawing in drawings:
+        words = escape(" ".join(drawing.words.split())).replace("[", "&#91;")
+        name = f"figures/{drawing.name}"
+        yield "<picture>"
+        yield f'<source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">'
+        yield f'<img src="{name}.svg" alt="{words}">'
+        yield from ("</picture>", "", safe(drawing.caption), "")
+
+
+def _block(block: Block) -> Iterator[str]:
+    yield from (f"## {safe(block.title)}", "")
+    for paragraph in block.paragraphs:
+        yield from (safe(paragraph), "")
+    for grid in block.grids:
+        yield from (f"**{safe(grid.title)}**", "")
+        yield from _grid(grid)
+
+
+def _grid(grid: Grid) -> Iterator[str]:
+    sides = "l" + ("r" if grid.numbers else "l") * (len(grid.heads) - 1)
+    return _table([safe(head) for head in grid.heads], grid.rows, sides)
 
 
 def safe(text: str) -> str:
@@ -83,8 +120,34 @@ def _section(part: Section) -> Iterator[str]:
     yield from _details("Numbers", _numbers(part))
     costs = ((line.arm, *line.costs) for line in part.lines)
     yield from _details("Cost", _table(("arm", *part.cost_heads), costs, "l" + "r" * len(part.cost_heads)))
+    if part.lengths:
+        yield from _details("Length", _grid(of_lengths(part.lengths)))
+    if part.attention:
+        yield from _details("Attention", _heads(part.attention))
+    if part.samples:
+        yield from _details("Samples", _samples(part.samples))
     if part.secondary:
         yield from _details("Other metrics and splits (exploratory)", _secondary(part.secondary, part.level))
+
+
+def _heads(found: Attention) -> Iterator[str]:
+    heads = ("arm", "place", "heads", "entropy", "distance", "diagonal mass", "labels")
+    rows = (
+        (one.arm, one.place, str(one.heads), one.entropy, one.distance, one.diagonal, one.labels)
+        for one in found.spreads
+    )
+    return _table(heads, rows, "llrrrrl")
+
+
+def _samples(found: Samples) -> Iterator[str]:
+    yield from (safe(found.caption), "")
+    for sample in found.samples:
+        yield f"- {safe(sample.source)} → {safe(sample.target)}: {safe(told(sample))}"
+        for arm, output in sample.wrong:
+            yield f"  - {safe(arm)}: {safe(output) or 'nothing'}"
+    yield ""
+    rows = ((one.arm, one.agree, one.only_baseline, one.only_arm) for one in found.disagreements)
+    yield from _table(("arm", "agree", "only baseline right", "only arm right"), rows, "lrrr")
 
 
 def _cells(line: Line) -> Iterator[str]:

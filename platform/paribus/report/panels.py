@@ -45,6 +45,8 @@ class Curves:
     lines: tuple[Line, ...]
     means: Mapping[str, tuple[Point, ...]]
     bands: Mapping[str, tuple[tuple[float, float, float], ...]]  # step, low, high
+    name: str = ""  # of its file
+    zero: bool = False  # whether zero means something: the baseline
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,12 @@ class Scatter:
     axis: str
     log: bool
     spots: tuple[Spot, ...]
+    up: bool  # whether more of the metric is better
+    name: str  # of its file
 
 
 def curves(results: Results, task: TaskInfo, metric: MetricInfo) -> Iterator[Curves]:
-    """The main metric over training where it was watched, and the loss."""
+    """The main metric over training where it was watched, the loss, and what else was watched."""
     watched = {
         name
         for arm in results.plan.arms
@@ -93,12 +97,62 @@ def curves(results: Results, task: TaskInfo, metric: MetricInfo) -> Iterator[Cur
     loss = next(
         (known for known in task.metrics if known.name == "loss"), MetricInfo("loss", "loss", "min", "nats", None)
     )
-    measures = {f"validation_{metric.name}": metric, "validation_loss": loss}
+    measures = {f"validation_{known.name}": known for known in (metric, loss, *task.metrics)}
     for column, measure in measures.items():
         if column in watched:
             found = _curves(results, task, column, measure)
             if found is not None:
                 yield found
+
+
+def differences(results: Results, task: TaskInfo, metric: MetricInfo) -> Iterator[Curves]:
+    """When in training the gap to the baseline opens: improvements of each pair, on what was watched."""
+    loss = next((known for known in task.metrics if known.name == "loss"), None)
+    for measure in (metric, loss):
+        column = f"validation_{measure.name}" if measure else ""
+        lines = {(line.arm, line.seed): line for line in _lines(results, task.name, column, thin=False)}
+        found = measure and _differences(results, measure, lines)
+        if found:
+            yield found
+            return
+
+
+def _differences(results: Results, measure: MetricInfo, lines: Mapping[tuple[str, int], Line]) -> Curves | None:
+    side = 1.0 if measure.direction == "max" else -1.0
+    pairs = []
+    for (arm, seed), line in lines.items():
+        base = lines.get((results.baseline, seed))
+        if arm != results.baseline and base is not None:
+            before = dict(base.points)
+            points = tuple((x, side * (y - before[x])) for x, y in line.points if x in before)
+            if points:
+                failed = line.failed or base.failed
+                pairs.append(Line(arm, seed, failed, tuple(thinned(points))))
+    if not pairs:
+        return None
+    means, bands = {}, {}
+    for name in (row.name for row in results.others):
+        ends = [line.points for line in pairs if line.arm == name and not line.failed]
+        if ends:
+            means[name], bands[name] = _mean(ends)
+    words = _difference_words(measure, means, any(bands.values()))
+    unit = f" ({measure.unit})" if measure.unit else ""
+    axis = f"improvement in {measure.title}{unit}, validation"
+    return Curves(words, axis, False, tuple(pairs), means, bands, f"gap-{measure.name}", True)
+
+
+def _difference_words(measure: MetricInfo, means: Mapping[str, Sequence[Point]], band: bool) -> Words:
+    last = {arm: points[-1][1] for arm, points in means.items() if points}
+    places = 3
+    ends = listed(f"{arm} {signed(value, places)}" for arm, value in last.items())
+    drawn = "Thin lines are pairs of runs with one seed, thick ones their means"
+    drawn += ", bands pointwise 95 % intervals." if band else "."
+    finding = f"At the end: {ends}; up is better than the baseline." if last else "No pair has finished."
+    return Words(
+        f"When the gap opens: validation {measure.title} against the baseline",
+        f"{finding} {drawn}",
+        f"Paired differences to the baseline over training. At the last step: {ends or 'none'}.",
+    )
 
 
 def _curves(results: Results, task: TaskInfo, column: str, measure: MetricInfo) -> Curves | None:
@@ -121,17 +175,18 @@ def _curves(results: Results, task: TaskInfo, column: str, measure: MetricInfo) 
         lines,
         means,
         bands,
+        column.removeprefix("validation_"),
     )
 
 
-def _lines(results: Results, task: str, column: str) -> Iterator[Line]:
+def _lines(results: Results, task: str, column: str, *, thin: bool = True) -> Iterator[Line]:
     for arm in results.plan.arms:
         for seed, record in results.records(arm.name, task):
             steps, values = record.curves.get("step", []), record.curves.get(column, [])
             points = [(x, y) for x, y in zip(steps, values, strict=False) if x is not None and y is not None]
             if points:
                 failed = results.status(arm.name, task, seed) in FAILURES
-                yield Line(arm.name, seed, failed, tuple(thinned(points)))
+                yield Line(arm.name, seed, failed, tuple(thinned(points) if thin else points))
 
 
 def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
@@ -250,6 +305,8 @@ def _scatter(
         metric.title,
         max(known) / min(known) > LOG_FROM if min(known) > 0 else False,
         spots,
+        metric.direction == "max",
+        title.split(" of ")[0].split(" per ")[0].lower().replace(" ", "-"),
     )
 
 

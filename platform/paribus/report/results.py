@@ -1,7 +1,7 @@
 """A plan with what the store knows of its runs, asked by arm, task and seed."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import nan
@@ -12,6 +12,7 @@ from paribus.planning import MetricInfo, Plan, Row, Run, TaskInfo
 from paribus.spec.analysis import Analysis
 from paribus.stats.contrast import Contrast, Observation, compare, compare_all
 from paribus.stats.verdict import FAILURES, Rule
+from paribus.store.kept import Kept
 from paribus.store.record import Outcome, Record
 
 PENDING = Outcome("")
@@ -21,6 +22,7 @@ PENDING = Outcome("")
 class Results:
     plan: Plan
     outcomes: Mapping[str, Outcome]
+    read: Callable[[str], Kept | None] = lambda run: None  # what a run keeps beside its record
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -58,6 +60,23 @@ class Results:
     def finished(self, arm: str, task: str) -> Iterator[tuple[int, Record]]:
         """What the runs left that ended well."""
         return ((seed, record) for seed, record in self.records(arm, task) if self.status(arm, task, seed) == "ok")
+
+    def kept_of(self, arm: str, task: str) -> Iterator[tuple[int, Kept]]:
+        """What the runs that ended well keep beside their records, where they do."""
+        for seed, _ in self.finished(arm, task):
+            run = self.run(arm, task, seed)
+            kept = self._kept(run.id) if run else None
+            if kept is not None:
+                yield seed, kept
+
+    def _kept(self, run: str) -> Kept | None:
+        if run not in self._read:
+            self._read[run] = self.read(run)
+        return self._read[run]
+
+    @cached_property
+    def _read(self) -> dict[str, Kept | None]:
+        return {}
 
     def observations(self, arm: str, task: str, metric: str, split: str) -> list[Observation]:
         """One for each planned run."""

@@ -2,11 +2,15 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TypeAlias
 
+from paribus.errors import ParibusError
+from paribus.report.attention import PLACES, label
 from paribus.report.claims import Claimed
+from paribus.report.comparison import Section
 from paribus.report.effects import Explained
 from paribus.report.results import Results, metric_named
 from paribus.report.warnings import Warning
@@ -24,6 +28,35 @@ def written(table: Table, columns: Sequence[str]) -> str:
     writer.writerow(columns)
     writer.writerows([_shown(line.get(column)) for column in columns] for line in table)
     return text.getvalue()
+
+
+def packed(table: Table, columns: Sequence[str]) -> bytes:
+    """The table as Parquet; raises ParibusError where pyarrow is not installed."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise ParibusError("--format parquet needs pyarrow: pip install 'paribus[parquet]'") from None
+    arrays = {name: [_clean(line.get(name)) for line in table] for name in columns}
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table({name: pyarrow.array(_alike(values)) for name, values in arrays.items()}), file)
+    return file.getvalue()
+
+
+def _clean(cell: Cell) -> Cell:
+    return None if isinstance(cell, float) and not isfinite(cell) else cell
+
+
+def _alike(values: list[Cell]) -> list[Cell]:
+    """A column has one kind of value: whole numbers beside others become floats."""
+    if any(isinstance(value, float) for value in values):
+        return [float(value) if isinstance(value, int) else value for value in values]
+    return values
+
+
+def lines(table: Table) -> str:
+    """The table as JSON, one object a line."""
+    return "".join(json.dumps(dict(line), ensure_ascii=False) + "\n" for line in table)
 
 
 def _shown(cell: Cell) -> str:
@@ -132,7 +165,7 @@ def _facts(outcome: Outcome, record: Record) -> dict[str, Cell]:
     }
 
 
-CURVES = ("arm", "task", "seed", "split", "metric", "step", "tokens", "seconds", "value")
+CURVES = ("experiment", "arm", "task", "seed", "split", "metric", "step", "tokens", "seconds", "value")
 
 
 def curves(results: Results) -> Table:
@@ -150,6 +183,7 @@ def _curves(results: Results) -> Iterator[dict[str, Cell]]:
             for index, value in enumerate(values):
                 at = {axis: _whole(column[index]) for axis, column in places.items() if index < len(column)}
                 here: dict[str, Cell] = {
+                    "experiment": results.plan.name,
                     "arm": run.arm,
                     "task": run.task,
                     "seed": run.seed,
@@ -248,13 +282,106 @@ def _told(words: Iterable[str]) -> str:
     return " x ".join(words)
 
 
-WARNINGS = ("code", "task", "arm", "message", "effect", "remedy")
+HEADS = (
+    "experiment",
+    "arm",
+    "task",
+    "seed",
+    "place",
+    "layer",
+    "head",
+    "entropy",
+    "distance",
+    "distance_nosink",
+    "diagonal_mass",
+    "prev_mass",
+    "sink_mass",
+    "label",
+)
 
 
-def warnings(found: Iterable[Warning]) -> Table:
+def heads(results: Results) -> Table:
+    """A row for every head of every run that keeps its attention."""
+    return tuple(_heads(results))
+
+
+def _heads(results: Results) -> Iterator[dict[str, Cell]]:
+    for task in results.plan.tasks:
+        for arm in results.plan.arms:
+            for seed, kept in results.kept_of(arm.name, task.name):
+                for head in kept.heads:
+                    yield {
+                        "experiment": results.plan.name,
+                        "arm": arm.name,
+                        "task": task.name,
+                        "seed": seed,
+                        "place": PLACES.get((head.side, head.place), head.side),
+                        "layer": head.layer,
+                        "head": head.head,
+                        "entropy": head.entropy,
+                        "distance": head.distance,
+                        "distance_nosink": head.distance_without_first,
+                        "diagonal_mass": head.diagonal,
+                        "prev_mass": head.previous,
+                        "sink_mass": head.first,
+                        "label": label(head),
+                    }
+
+
+LENGTHS = ("experiment", "arm", "task", "seed", "bin_low", "bin_high", "n_examples", "metric", "value")
+
+
+def lengths(results: Results, sections: Sequence[Section]) -> Table:
+    """A row for every length of every run that keeps its scores example by example."""
+    return tuple(
+        {
+            "experiment": results.plan.name,
+            "arm": arm,
+            "task": task.name,
+            "seed": seed,
+            "bin_low": one.low,
+            "bin_high": one.high,
+            "n_examples": one.count,
+            "metric": section.lengths.metric,
+            "value": value,
+        }
+        for task, section in zip(results.plan.tasks, sections, strict=True)
+        if section.lengths
+        for arm, runs in section.lengths.values.items()
+        for seed, values in runs.items()
+        for one, value in zip(section.lengths.bins, values, strict=True)
+    )
+
+
+def samples(results: Results) -> Table:
+    """A row for every kept sample of every run."""
+    return tuple(
+        {
+            "experiment": results.plan.name,
+            "arm": arm.name,
+            "task": task.name,
+            "seed": seed,
+            "row": sample.row,
+            "source": sample.source,
+            "target": sample.target,
+            "output": sample.output,
+            "right": sample.right,
+        }
+        for task in results.plan.tasks
+        for arm in results.plan.arms
+        for seed, kept in results.kept_of(arm.name, task.name)
+        for sample in kept.samples
+    )
+
+
+WARNINGS = ("experiment", "code", "task", "arm", "message", "effect", "remedy")
+
+
+def warnings(found: Iterable[Warning], experiment: str) -> Table:
     """A row for every warning and arm."""
     return tuple(
         {
+            "experiment": experiment,
             "code": warning.code,
             "task": warning.task,
             "arm": arm,

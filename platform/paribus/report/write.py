@@ -1,16 +1,17 @@
 """Findings as files: each format whole or not at all, the same bytes for the same findings."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from paribus.errors import ParibusError
-from paribus.report import tables
+from paribus.report import documents, tables
 from paribus.report.findings import Findings
 
 File = tuple[str, str | bytes]  # path inside the folder, content
 
 
-def write(findings: Findings, folder: Path, formats: Sequence[str] = ("html", "md", "csv")) -> list[Path]:
+def write(findings: Findings, folder: Path, formats: Sequence[str] = ("html", "md", "csv", "json")) -> list[Path]:
     """Write the report in each format; gives the files."""
     written = []
     for chosen in formats:
@@ -37,21 +38,53 @@ def _html(findings: Findings) -> Iterator[File]:
 
 
 def _markdown(findings: Findings) -> Iterator[File]:
+    from paribus.report.drawings import dark, drawings
     from paribus.report.markdown import document
 
-    yield "report.md", document(findings)
+    found = [drawing for drawing in drawings(findings) if drawing.chief]
+    yield "report.md", document(findings, found)
+    for drawing in found:
+        yield f"figures/{drawing.name}.svg", drawing.svg
+        yield f"figures/{drawing.name}-dark.svg", dark(drawing.svg)
+
+
+def _latex(findings: Findings) -> Iterator[File]:
+    from paribus.report.latex import files
+
+    yield from files(findings)
+    yield from _figures(findings, "pdf")
 
 
 def _csv(findings: Findings) -> Iterator[File]:
-    found = findings.tables
-    yield "runs.csv", tables.written(found.runs, tables.RUNS)
-    yield "contrasts.csv", tables.written(found.contrasts, tables.CONTRASTS)
-    yield "curves.csv", tables.written(found.curves, tables.CURVES)
-    yield "warnings.csv", tables.written(found.warnings, tables.WARNINGS)
-    if found.effects:
-        yield "effects.csv", tables.written(found.effects, tables.EFFECTS)
-    if found.claims:
-        yield "claims.csv", tables.written(found.claims, tables.CLAIMS)
+    for name, (table, columns) in findings.tables.named().items():
+        yield f"{name}.csv", tables.written(table, columns)
+    yield "samples.jsonl", tables.lines(findings.tables.samples)
+    yield "environment.json", documents.environment(findings)
 
 
-FORMATS: Mapping[str, Callable[[Findings], Iterator[File]]] = {"html": _html, "md": _markdown, "csv": _csv}
+def _parquet(findings: Findings) -> Iterator[File]:
+    for name, (table, columns) in findings.tables.named().items():
+        yield f"{name}.parquet", tables.packed(table, columns)
+
+
+def _json(findings: Findings) -> Iterator[File]:
+    yield "report.json", documents.report(findings)
+
+
+def _figures(findings: Findings, kind: str) -> Iterator[File]:
+    from paribus.report.drawings import drawings, turned
+
+    for drawing in drawings(findings):
+        yield f"figures/{drawing.name}.{kind}", turned(drawing.svg, kind)
+
+
+FORMATS: Mapping[str, Callable[[Findings], Iterator[File]]] = {
+    "html": _html,
+    "md": _markdown,
+    "tex": _latex,
+    "csv": _csv,
+    "json": _json,
+    "parquet": _parquet,
+    **{kind: partial(_figures, kind=kind) for kind in ("pdf", "svg", "png")},
+}
+USUAL = ("html", "md", "csv", "json")

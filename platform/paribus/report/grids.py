@@ -1,0 +1,70 @@
+"""Plain tables of words: the numbers under figures, and further sections, which every format can place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paribus.report.lengths import Lengths
+from paribus.report.numbers import general, interval, short, signed
+from paribus.report.panels import Curves, Scatter
+
+ROWS = 12  # of a curve; all points are in the CSV
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The first column names the row; columns of `numbers` stand to the right."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: bool = True
+
+
+@dataclass(frozen=True)
+class Block:
+    """A section of words and tables, such as the claims."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    grids: tuple[Grid, ...] = ()
+
+
+def of_curves(found: Curves) -> Grid:
+    """Means over seeds at some steps."""
+    steps = sorted({x for points in found.means.values() for x, _ in points})
+    chosen = _some(steps)
+    tables = {arm: dict(points) for arm, points in found.means.items()}
+    rows = tuple(
+        (general(step, 6), *(_told(table.get(step), found.zero) for table in tables.values())) for step in chosen
+    )
+    return Grid(f"{found.axis}, means over seeds", ("step", *tables), rows)
+
+
+def _some(steps: Sequence[float]) -> list[float]:
+    """Evenly chosen, with the first and the last."""
+    if len(steps) <= ROWS:
+        return list(steps)
+    return [steps[round(index * (len(steps) - 1) / (ROWS - 1))] for index in range(ROWS)]
+
+
+def _told(value: float | None, sign: bool) -> str:
+    if value is None:
+        return ""
+    return signed(value, 4) if sign else general(value, 4)
+
+
+def of_scatter(found: Scatter) -> Grid:
+    """Cost and score of each arm."""
+    rows = tuple(
+        (spot.arm, short(spot.cost), general(spot.mean, 4), interval(spot.low, spot.high, 4)) for spot in found.spots
+    )
+    return Grid(found.words.title, ("arm", found.cost_axis, found.axis, "95 % CI"), rows)
+
+
+def of_lengths(found: Lengths) -> Grid:
+    """Means over seeds by length."""
+    rows = tuple(
+        (one.text, str(one.count), *(general(values[index]) for values in found.means.values()))
+        for index, one in enumerate(found.bins)
+    )
+    return Grid(found.words.title, ("tokens", "examples", *found.means), rows)
