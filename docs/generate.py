@@ -44,13 +44,21 @@ def commands() -> str:
 
 def parts() -> str:
     """Each family with its kinds: formula, declarations, settings."""
-    pages = ["# Parts", ""]
+    pages = [
+        "# Parts",
+        "",
+        "Parameters are counted at width 64, 4 heads of 16 and 32 places, settings at their defaults.",
+        "",
+    ]
     for family, text in FAMILIES.items():
         pages += [f"## {family}", "", f"{text[0].upper()}{text[1:]}.", ""]
         for kind in kinds(family):
             part = described(family, kind)
             pages += [f"### {kind}", "", part["summary"], ""]
-            pages += [f"*{name}: {', '.join(part[name])}*\n" for name in ("leaks", "ignores") if part[name]]
+            facts = [f"{part['parameters']:,} parameters"] if part["parameters"] is not None else []
+            facts += [f"work grows as {part['cost']}"] if part["cost"] else []
+            facts += [f"{name}: {', '.join(part[name])}" for name in ("leaks", "ignores") if part[name]]
+            pages += [f"*{'; '.join(facts)}*", ""] if facts else []
             if part["fields"]:
                 pages += ["| setting | default | |", "|---|---|---|"]
                 pages += [f"| `{f['name']}` | `{told(f['default'])}` | {f['description']} |" for f in part["fields"]]

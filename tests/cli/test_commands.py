@@ -315,3 +315,22 @@ def test_markup_in_a_question_is_text(lab: Path) -> None:
     (lab / "marked.yaml").write_text(text.replace("Does copying need positions?", "'[/bold] [red]x[/]'"))
     assert "[/bold] [red]x[/]" in call(lab, "plan", "marked.yaml").stdout
     assert "marked[/x].yaml" in call(lab, "plan", "marked[/x].yaml", code=2).stderr
+
+
+def test_explain_tells_what_a_key_means_and_where_a_part_has_it(tmp_path: Path) -> None:
+    told = call(tmp_path, "explain", "network.mixer.heads").stdout
+    assert told == "network.mixer.heads\n  how many attend side by side  [attention]\n  default: 4\n"
+    told = call(tmp_path, "explain", "network.encoder.norm.eps").stdout
+    assert "network.norm.eps  (of that side alone)" in told
+    assert "added to the mean square  [rms]" in told
+    assert "one of: post, pre, sandwich" in call(tmp_path, "explain", "norm_placement").stdout
+    mistaken = call(tmp_path, "explain", "network.mixer.hedas", code=2)
+    assert "did you mean 'network.mixer.heads'?" in mistaken.stderr
+
+
+def test_the_catalogue_tells_formula_parameters_growth_and_range(tmp_path: Path) -> None:
+    told = call(tmp_path, "parts", "score").stdout
+    additive = told[told.index("\nadditive\n") : told.index("\nconcat\n")]
+    assert "v . tanh(W q + U k" in additive
+    assert f"{2 * 16 * 64 + 64 + 64:,} parameters; work grows as Q K hidden" in additive
+    assert "tuning range 16, 32, 64, 128" in additive

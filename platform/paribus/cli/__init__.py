@@ -25,6 +25,7 @@ COMMANDS = {
     "gc": "Remove what is left over, or one run.",
     "parts": "List the swappable parts, or show those of a family.",
     "check-part": "Ask a part for every promise of its family.",
+    "explain": "Say what a key of an experiment file means.",
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "doctor": "Say whether this machine is ready.",
 }

@@ -41,11 +41,26 @@ def parts(family: str | None = None, /, *, json: Annotated[bool, Parameter(negat
     plain(f"{family}: {FAMILIES[family]}\n")
     for part in found:
         plain(f"{part['kind']}\n    {part['summary']}")
+        facts = [f"{part['parameters']:,} parameters"] if part["parameters"] is not None else []
+        facts += [f"work grows as {part['cost']}"] if part["cost"] else []
+        if facts:
+            plain(f"    {'; '.join(facts)}")
         for name in ("leaks", "ignores"):
             if part[name]:
                 plain(f"    {name}: {', '.join(part[name])}")
         for field in part["fields"]:
-            plain(f"    {field['name']}: {field['default']}  {field['description']}")
+            told = f"    {field['name']}: {field['default']}  {field['description']}"
+            plain(told + (f"; tuning range {_range(field['range'])}" if field["range"] else ""))
         plain("")
+    if any(part["parameters"] is not None for part in found):
+        plain(
+            "Parameters at width 64, 4 heads of 16, 32 places. Q queries, K keys, D width of a head, T tokens, C width."
+        )
     plain(f"A kind with a dot, such as mylab.{family}s.tilted, is a module of yours.")
     return 0
+
+
+def _range(found: dict[str, Any]) -> str:
+    if "choices" in found:
+        return ", ".join(map(str, found["choices"]))
+    return f"{found['low']} to {found['high']}" + (" on a log scale" if found.get("log") else "")

@@ -114,6 +114,8 @@ class Part(Strict):
     leaks: ClassVar[frozenset[str]] = frozenset()
     ignores: ClassVar[frozenset[str]] = frozenset()
 
+    # How the work grows: B·, Q queries, K keys, D width of a head, T tokens, C width, and the part's own fields.
+    cost: ClassVar[str] = ""
     # Kinds that can compute the same functions and why: always, or where a free matrix stands before query and key.
     same_as: ClassVar[Mapping[str, str]] = {}
     same_as_if_free: ClassVar[Mapping[str, str]] = {}

@@ -24,11 +24,39 @@ def described(family: str, kind: str) -> dict[str, Any]:
         "summary": doc.strip().splitlines()[0],
         "leaks": sorted(spec.leaks),
         "ignores": sorted(spec.ignores),
+        "parameters": _parameters(spec),
+        "cost": spec.cost,
         "fields": [
-            {"name": name, "default": _default(field), "description": field.description or ""}
+            {
+                "name": name,
+                "default": _default(field),
+                "description": field.description or "",
+                "range": _extra(field).get("range"),
+            }
             for name, field in spec.model_fields.items()
         ],
     }
+
+
+# What a part is built with where its parameters are counted.
+PLACE = {
+    "width": 64, "max_length": 32, "head_dim": 16, "heads": 4, "max_queries": 32, "max_keys": 32,
+    "causal": False, "memory_length": None, "side": "encoder",
+}  # fmt: skip
+COUNTED = ("score", "weights", "window", "position", "norm", "mixer", "feedforward")
+
+
+def _parameters(spec: type[Part]) -> int | None:
+    """Trained numbers at width 64, 4 heads of 16 and 32 places, all settings at their defaults."""
+    family = spec.__module__.split(".")[-2]
+    if family not in COUNTED:
+        return None
+    built = spec().make(**PLACE)
+    return 0 if built is None else sum(parameter.numel() for parameter in built.parameters())
+
+
+def _extra(field: Any) -> dict[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 def _default(field: Any) -> Any:

@@ -9,6 +9,8 @@ from paribus.parts.feedforward import Feedforward
 
 
 class Spec(Part):
+    cost = "T C width"
+
     width: PositiveInt = Field(256, description="of the hidden layer")
 
     def build(self, *, width: int) -> "Gelu":

@@ -36,6 +36,8 @@ ROLES: dict[Projections, tuple[str, ...]] = {
 
 
 class Spec(MixerSpec):
+    cost = "T² C + T C²"
+
     heads: PositiveInt = Field(4, description="how many attend side by side")
     head_width: PositiveInt | None = Field(None, description="of queries and keys; null: width / heads")
     value_width: PositiveInt | None = Field(None, description="of values; null: as head_width")

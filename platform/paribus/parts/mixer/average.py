@@ -11,6 +11,8 @@ from paribus.parts.position import Position
 
 
 class Spec(MixerSpec):
+    cost = "T C + C²"
+
     reads_ahead = True
 
     def build(self, *, width: int, causal: bool, max_length: int) -> "Average":

@@ -18,6 +18,8 @@ from paribus.parts.position import Position
 
 
 class Spec(MixerSpec):
+    cost = "T kernel C²"
+
     kernel: PositiveInt = Field(3, description="tokens in a window")
     dilation: PositiveInt = Field(1, description="distance between the tokens of a window")
 

@@ -8,5 +8,7 @@ GATES = ("input", "forget", "candidate", "output")
 
 
 class Spec(RecurrentSpec):
+    cost = "T C²"
+
     def build(self, *, width: int, causal: bool, max_length: int) -> Recurrent:
         return Recurrent(nn.LSTM, GATES, width, self.units(width), self.bidirectional)

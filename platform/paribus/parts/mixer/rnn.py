@@ -8,5 +8,7 @@ GATES = ("hidden",)
 
 
 class Spec(RecurrentSpec):
+    cost = "T C²"
+
     def build(self, *, width: int, causal: bool, max_length: int) -> Recurrent:
         return Recurrent(nn.RNN, GATES, width, self.units(width), self.bidirectional)

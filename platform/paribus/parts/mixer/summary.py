@@ -14,6 +14,8 @@ from paribus.parts.position import Position
 
 
 class Spec(MixerSpec):
+    cost = "T C + C²"
+
     pooling: Literal["mean", "last"] = Field("mean", description="of the source: mean of its tokens, or the last one")
 
     places = frozenset({"cross"})

@@ -20,12 +20,20 @@ Scope = Literal["features", "features_and_positions"]
 
 
 class Spec(Part):
+    cost = "T C"
+
     scope: Scope = Field(
         "features",
         description="what has statistics of its own: a channel, or a channel at a position (as many as the longest "
         "training sequence has)",
     )
-    momentum: float = Field(0.1, gt=0, le=1, description="share of the newest batch in the running statistics")
+    momentum: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="share of the newest batch in the running statistics",
+        json_schema_extra={"range": {"choices": [0.01, 0.1]}},
+    )
     eps: PositiveFloat = Field(1e-5, description="added to the variance")
     sync: bool = Field(False, description="take statistics over all devices of a run")
 

@@ -10,6 +10,8 @@ from paribus.parts.norm import Norm
 
 
 class Spec(Part):
+    cost = "T C"
+
     eps: PositiveFloat = Field(1e-5, description="added to the variance")
 
     def build(self, *, width: int, max_length: int) -> "Layer":

@@ -9,6 +9,8 @@ from paribus.parts.score import Positions, Score
 
 
 class Spec(Part):
+    cost = "Q K hidden"
+
     hidden: PositiveInt = Field(
         64,
         description="width of the layer that compares q with k",

@@ -9,7 +9,13 @@ from paribus.parts.score import Positions, Score
 
 
 class Spec(Part):
-    hidden: PositiveInt = Field(64, description="width of the layer that compares q with k")
+    cost = "Q K hidden"
+
+    hidden: PositiveInt = Field(
+        64,
+        description="width of the layer that compares q with k",
+        json_schema_extra={"range": {"choices": [16, 32, 64, 128]}},
+    )
 
     same_as = {"additive": "W [q; k] + b is the sum of a matrix for q, one for k and a bias, as in additive"}
 

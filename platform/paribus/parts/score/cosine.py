@@ -10,7 +10,13 @@ from paribus.parts.score import FusedScore, Positions
 
 
 class Spec(Part):
-    temperature: PositiveFloat = Field(10.0, description="tau at the start; it is learned")
+    cost = "Q K D"
+
+    temperature: PositiveFloat = Field(
+        10.0,
+        description="tau at the start; it is learned",
+        json_schema_extra={"range": {"low": 1.0, "high": 30.0, "log": True}},
+    )
 
     def build(self, *, head_dim: int) -> "Cosine":
         return Cosine(head_dim, self.temperature)

@@ -8,6 +8,8 @@ from paribus.parts.score import FusedScore, Positions
 
 
 class Spec(Part):
+    cost = "Q K D"
+
     def build(self, *, head_dim: int) -> "Distance":
         return Distance(head_dim)
 

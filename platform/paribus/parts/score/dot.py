@@ -7,6 +7,8 @@ from paribus.parts.score import FusedScore, Positions
 
 
 class Spec(Part):
+    cost = "Q K D"
+
     def build(self, *, head_dim: int) -> "Dot":
         return Dot(head_dim)
 

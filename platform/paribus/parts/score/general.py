@@ -7,6 +7,8 @@ from paribus.parts.score import FusedScore, Positions
 
 
 class Spec(Part):
+    cost = "Q K D + K D²"
+
     same_as_if_free = dict.fromkeys(
         ("dot", "scaled_dot"), "q . W k is a plain product of projections, since W folds into the key's matrix"
     )

@@ -11,6 +11,8 @@ from paribus.parts.score import Positions, Score
 
 
 class Spec(Part):
+    cost = "Q K D"
+
     max_length: PositiveInt | None = Field(None, description="places of keys; null: the longest training sequence")
 
     ignores = frozenset({"key"})

@@ -8,7 +8,11 @@ from paribus.parts.score import Positions, Score
 
 
 class Spec(Part):
-    hidden: PositiveInt = Field(32, description="width of both hidden layers")
+    cost = "Q K hidden²"
+
+    hidden: PositiveInt = Field(
+        32, description="width of both hidden layers", json_schema_extra={"range": {"choices": [16, 32, 64, 128]}}
+    )
 
     def build(self, *, head_dim: int) -> "Mlp":
         return Mlp(head_dim, self.hidden)

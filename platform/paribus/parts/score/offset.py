@@ -10,6 +10,8 @@ ELSEWHERE = -1e4  # exp of it is zero in every precision; where no key stands at
 
 
 class Spec(Part):
+    cost = "Q K"
+
     offset: int = Field(-1, description="of the key from the query; -1 is the token before")
 
     ignores = frozenset({"query", "key"})

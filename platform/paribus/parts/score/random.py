@@ -11,6 +11,8 @@ from paribus.parts.score import Positions, Score
 
 
 class Spec(Part):
+    cost = "Q K"
+
     max_length: PositiveInt | None = Field(
         None, description="places of queries and keys; null: the longest training sequences"
     )

@@ -7,6 +7,8 @@ from paribus.parts.score import FusedScore, Positions
 
 
 class Spec(Part):
+    cost = "Q K D"
+
     same_as_if_free = {
         "dot": "the scale folds into the query's matrix, so they differ in how training starts and moves only"
     }

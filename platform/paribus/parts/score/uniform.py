@@ -7,6 +7,8 @@ from paribus.parts.score import Positions, Score
 
 
 class Spec(Part):
+    cost = "Q K"
+
     ignores = frozenset({"query", "key"})
 
     def build(self, *, head_dim: int) -> "Uniform":

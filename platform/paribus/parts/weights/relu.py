@@ -7,6 +7,8 @@ from paribus.parts.weights import Weights, visible
 
 
 class Spec(Part):
+    cost = "Q K"
+
     def build(self) -> "Relu":
         return Relu()
 

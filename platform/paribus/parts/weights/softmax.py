@@ -7,6 +7,8 @@ from paribus.parts.weights import Weights
 
 
 class Spec(Part):
+    cost = "Q K"
+
     def build(self) -> "Softmax":
         return Softmax()
 

@@ -10,6 +10,8 @@ HIDDEN = -1e4  # far below any score that is kept, and exact in half precision t
 
 
 class Spec(Part):
+    cost = "Q K log K"
+
     def build(self) -> "Sparsemax":
         return Sparsemax()
 

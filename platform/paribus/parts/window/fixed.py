@@ -9,7 +9,13 @@ from paribus.parts.window import Window
 
 
 class Spec(Part):
-    size: PositiveInt = Field(8, description="how far a key may be from its query, on each side")
+    cost = "Q K"
+
+    size: PositiveInt = Field(
+        8,
+        description="how far a key may be from its query, on each side",
+        json_schema_extra={"range": {"choices": [2, 4, 8, 16]}},
+    )
 
     def build(self) -> "Fixed":
         return Fixed(self.size)

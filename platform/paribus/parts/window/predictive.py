@@ -13,7 +13,11 @@ from paribus.parts.window import Window
 
 
 class Spec(Part):
-    size: PositiveInt = Field(8, description="two standard deviations of the bell")
+    cost = "Q (K + D²)"
+
+    size: PositiveInt = Field(
+        8, description="two standard deviations of the bell", json_schema_extra={"range": {"choices": [2, 4, 8, 16]}}
+    )
 
     def build(self, *, head_dim: int) -> "Predictive":
         return Predictive(head_dim, self.size)
