@@ -82,7 +82,7 @@ def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None:
 def test_a_database_of_the_first_schema_is_brought_up_to_date_with_all_that_it_holds(
     store: Store, planned: Plan
 ) -> None:
-    for table in ("driver", "claim", "exclusion", "trial"):
+    for table in ("driver", "claim", "exclusion", "trial", "lock"):
         execute(store, f"DROP TABLE {table}")
     execute(store, "UPDATE alembic_version SET version_num = '0001'")
     again = open_store(str(store.folder))

@@ -94,6 +94,12 @@ def written(
 
     beside = [run["id"] for run in plan.tuning["fixed"]] if plan.tuning else []
     outcomes = store.database.outcomes([*(run.id for run in plan.runs), *beside])
-    findings = reports.find(plan, outcomes, out_of_date=out_of_date, read=lambda run: read(store.run_folder(run)))
+    findings = reports.find(
+        plan,
+        outcomes,
+        out_of_date=out_of_date,
+        locks=store.database.locks(plan.folder),
+        read=lambda run: read(store.run_folder(run)),
+    )
     paths = reports.write(findings, store.reports / plan.folder, formats or reports.USUAL)
     return findings, paths[0]

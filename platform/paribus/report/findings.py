@@ -10,6 +10,7 @@ from paribus.report.claims import Claimed, claims
 from paribus.report.comparison import Facts, Line, Section, others, section
 from paribus.report.effects import Explained, effects
 from paribus.report.grids import Block
+from paribus.report.lock import of_locks, state
 from paribus.report.numbers import MISSING, general, level, plural
 from paribus.report.results import Results
 from paribus.report.tables import Table
@@ -18,6 +19,7 @@ from paribus.stats.paired import floor
 from paribus.stats.power import detectable
 from paribus.stats.verdict import FAILURES
 from paribus.store.kept import Kept
+from paribus.store.lock import Lock
 from paribus.store.record import Outcome
 
 
@@ -99,11 +101,12 @@ def find(
     outcomes: Mapping[str, Outcome],
     *,
     out_of_date: str = "",
+    locks: Sequence[Lock] = (),
     read: Callable[[str], Kept | None] = lambda run: None,
 ) -> Findings:
     """What the runs of a plan say; `out_of_date` tells why the plan is no longer what its file says, if so.
 
-    `read` gives what a run keeps beside its record.
+    `locks` are what was declared of it before, `read` gives what a run keeps beside its record.
     """
     results = Results(plan, outcomes, read)
     compared = [_compare(results, index) for index in range(len(plan.tasks))]
@@ -112,7 +115,12 @@ def find(
     explained = tuple(found for task in plan.tasks for found in effects(results, task))
     searched = tuning.warnings(plan.tuning) if plan.tuning else ()
     warnings = _once(
-        [*searched, *of_experiment(results, out_of_date), *(found for part in compared for found in of_task(part))]
+        [
+            *searched,
+            *of_locks(results, locks),
+            *of_experiment(results, out_of_date),
+            *(found for part in compared for found in of_task(part)),
+        ]
     )
     return Findings(
         title=plan.folder,
@@ -124,7 +132,7 @@ def find(
         warnings=warnings,
         blocks=(),
         method=tuple(_method(results)),
-        provenance=tuple(_provenance(results)),
+        provenance=(*_provenance(results), ("analysis lock", state(results, locks))),
         commands=() if plan.compared else tuple((row.name, reproduce(plan, row.name)) for row in plan.arms[1:]),
         source=plan.text,
         tables=Tables(

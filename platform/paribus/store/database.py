@@ -22,6 +22,7 @@ from paribus.errors import StoreError
 from paribus.planning import Plan, Run
 from paribus.store import migrations
 from paribus.store import record as records
+from paribus.store.lock import Lock, declared
 from paribus.store.record import Outcome, Record
 
 PATIENCE = 300.0  # seconds that a server which went away is waited for
@@ -115,6 +116,17 @@ class ScoreRow(Table):
     metric: Mapped[str] = mapped_column(String(60), primary_key=True)
     value: Mapped[float | None]
     reason: Mapped[str]
+
+
+class LockRow(Table):
+    """What was declared of an experiment."""
+
+    __tablename__ = "lock"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    folder: Mapped[str] = mapped_column(String(300), index=True)
+    digest: Mapped[str] = mapped_column(String(16))
+    at: Mapped[str] = mapped_column(String(40))
+    declared: Mapped[bytes]
 
 
 class TrialRow(Table):
@@ -219,6 +231,7 @@ class Database:
         with self._writing() as connection:
             same = sql.and_(ExperimentRow.folder == plan.folder, ExperimentRow.digest == plan.digest)
             found = connection.execute(sql.select(ExperimentRow.id).where(same)).scalar()
+            _lock(connection, plan, known=found is not None)
             if found is not None:
                 connection.execute(sql.update(ExperimentRow).where(same).values(plan=packed, used_at=_now()))
                 return
@@ -228,6 +241,11 @@ class Database:
                 sql.insert(MemberRow),
                 [{"experiment": key, "arm": r.arm, "task": r.task, "seed": r.seed, "run": r.id} for r in plan.runs],
             )
+
+    def locks(self, folder: str) -> list[Lock]:
+        """What was declared of an experiment, the oldest first."""
+        with self._reading() as connection:
+            return _locks(connection, folder)
 
     def plan(self, folder: str) -> Plan | None:
         """The newest plan of a folder under reports/."""
@@ -517,6 +535,27 @@ def _told(reason: str, file: Path | None) -> str:
         return f"cannot be used ({reason})"
     hint = "the run folders beside it are whole: move the file away, and the next run reads them in again"
     return f"cannot be used ({reason}); {hint}"
+
+
+def _locks(connection: Connection, folder: str) -> list[Lock]:
+    rows = connection.execute(sql.select(LockRow).where(LockRow.folder == folder).order_by(LockRow.id))
+    return [Lock.of_tree(row.at, _unpack(row.declared, f"lock of {folder}", "nothing can be done")) for row in rows]
+
+
+def _lock(connection: Connection, plan: Plan, *, known: bool) -> None:
+    """Remember what a plan declares, if it is something new, with the runs that have results already.
+
+    A plan that is known from before there were locks is taken at its word.
+    """
+    before, now = _locks(connection, plan.folder), declared(plan)
+    if any(lock.digest == now.digest for lock in before):
+        return
+    seen: list[str] = []
+    for some in _pieces([run.id for run in plan.runs]) if before or not known else ():
+        query = sql.select(RunRow.id).where(RunRow.id.in_(some), RunRow.status.in_(records.RESULTS))
+        seen += connection.execute(query).scalars()
+    packed = _pack(declared(plan, seen=seen).tree())
+    connection.execute(sql.insert(LockRow).values(folder=plan.folder, digest=now.digest, at=_now(), declared=packed))
 
 
 def _newest() -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-HEAD = "0004"
+HEAD = "0005"
 
 
 def known() -> set[str]:
