@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from paribus.parts import Swappable, kinds, spec_class
@@ -259,19 +259,49 @@ def test_a_query_that_sees_no_key_gives_zeros_and_finite_gradients() -> None:
     assert scores.grad.isfinite().all()
 
 
-def test_chunks_of_queries_give_the_same_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("position", ["none", "relative"])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("score", ["additive", "mlp"])
+def test_chunks_of_queries_give_the_same_as_all_at_once(
+    score: str, dropout: float, position: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from paribus.parts.mixer import attention as module
 
     results = []
-    for chunk in (module.CHUNK, 2 * B * H * 5 * 64):
+    told = spec_class("position", position)().build(width=C, max_length=16, heads=H, side="decoder").double()
+    nn.init.normal_(next(told.parameters(), torch.zeros(1)))
+    monkeypatch.setattr(module, "WHOLE", 0)
+    # In one chunk, in three, and the same as in three again: weights are dropped alike forward and backward.
+    for chunk in (module.CHUNK, 2 * B * H * 5 * 64, 2 * B * H * 5 * 64):
         monkeypatch.setattr(module, "CHUNK", chunk)
-        mixer = attention("additive", causal=True)
+        mixer = attention(score, causal=True)
+        mixer.dropout = dropout
         x, tokens = padded([5, 3, 4])
-        output = mixer(x, tokens, None, NO_POSITION)
-        output.square().sum().backward()
-        results.append([output.detach(), *(p.grad for p in mixer.parameters() if p.grad is not None)])
-    for whole, pieces in zip(*results, strict=True):
-        assert (whole - pieces).abs().max() < 1e-10
+        x.requires_grad_()
+        torch.manual_seed(5)
+        output = mixer(x, tokens, None, told)
+        wanted = [x, *told.parameters(), *mixer.parameters()]
+        gradients = torch.autograd.grad(output.square().sum(), wanted)
+        results.append([output.detach(), *gradients])
+    for whole, pieces, again in zip(*results, strict=True):
+        assert (again - pieces).abs().max() < 1e-10
+        if not dropout:  # chunks draw in an order of their own
+            assert (whole - pieces).abs().max() < 1e-10
+
+
+def test_chunks_have_the_gradients_of_finite_differences_with_dropped_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    from paribus.parts.mixer import attention as module
+
+    monkeypatch.setattr(module, "WHOLE", 0)
+    monkeypatch.setattr(module, "CHUNK", 1)
+    mixer, (x, tokens) = attention("additive"), padded([2])
+    mixer.dropout = 0.3
+
+    def mixed(x_BTC: Tensor) -> Tensor:
+        torch.manual_seed(5)
+        return mixer(x_BTC, tokens, None, NO_POSITION)
+
+    assert torch.autograd.gradcheck(mixed, x.requires_grad_())
 
 
 @pytest.mark.parametrize("kind", [kind for kind in kinds("mixer") if kind not in ("none", "summary")])

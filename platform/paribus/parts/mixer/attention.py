@@ -12,18 +12,20 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from paribus.parts import AnyScore, AnyWeights, AnyWindow, Misfit, Surroundings, default
 from paribus.parts.initialisation import Draw
 from paribus.parts.mixer import Memory, Mixer, MixerSpec, State, Tokens
+from paribus.parts.mixer._chunks import in_chunks
 from paribus.parts.position import Position
 from paribus.parts.score import FusedScore, Positions, Score
 from paribus.parts.weights import Weights, visible
 from paribus.parts.window import Window
 
-# Numbers that a pairwise score may hold at once before the mixer turns to chunks of queries, recomputed backward.
-CHUNK = 2**23
+# Numbers that a pairwise score may hold at once; above that the mixer turns to chunks of queries, recomputed backward,
+# that are small enough to stay near the processor.
+WHOLE = 2**23
+CHUNK = 2**19
 
 Projections = Literal["full", "shared_qk", "none"]
 
@@ -241,13 +243,15 @@ class Attention(Mixer):
         chunk = self._chunk(q, k)
         if chunk >= q.shape[2] or self.watched is not None:
             return self._reference(q, k, v, mask, bias, positions, dropout)
-        return torch.cat(
-            [
-                checkpoint(self._reference, *piece, dropout, use_reentrant=False)
-                for piece in _pieces(q, k, v, mask, bias, positions, chunk)
-            ],
-            dim=2,
-        )
+
+        def run(rows: slice, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+            seen = mask if mask is None or mask.shape[2] == 1 else mask[:, :, rows]
+            places = Positions(positions.queries_BQ[:, rows], positions.keys_BK)
+            return self._reference(q, k, v, seen, bias, places, dropout)
+
+        inner = (self.score, self.weights, self.window)
+        parameters = [p for module in inner if module is not None for p in module.parameters()]
+        return in_chunks(run, chunk, q, k, v, bias, parameters)
 
     def _reference(
         self,
@@ -273,7 +277,7 @@ class Attention(Mixer):
         if self.score.pairwise_cost is None:
             return q.shape[2]
         row = q.shape[0] * q.shape[1] * k.shape[2] * int(getattr(self.score, self.score.pairwise_cost))
-        return max(1, CHUNK // row)
+        return q.shape[2] if row * q.shape[2] <= WHOLE else max(1, CHUNK // row)
 
     def _queries_keys_and_values(self, x_BTC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if not isinstance(self.project, nn.Linear):
@@ -337,14 +341,3 @@ def _reweighs(window: Window | None) -> bool:
 def _hidden(bias: Tensor, mask: Tensor | None) -> Tensor:
     """A bias that also hides what the mask hides."""
     return bias if mask is None else bias.masked_fill(~mask, float("-inf"))
-
-
-def _pieces(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, positions: Positions, size: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Positions]]:
-    """The same attention for `size` queries at a time."""
-    for start in range(0, q.shape[2], size):
-        rows = slice(start, start + size)
-        seen = mask if mask is None or mask.shape[2] == 1 else mask[:, :, rows]
-        added = None if bias is None else bias[:, :, rows]
-        yield q[:, :, rows], k, v, seen, added, Positions(positions.queries_BQ[:, rows], positions.keys_BK)
