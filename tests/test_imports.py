@@ -37,7 +37,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 # Workers name what they run, and import it when they run it.
 # The promise of metrics asks the evaluation that runs use.
 INSIDE_FUNCTIONS = {
-    "running": ({"training"}, {"torch"}),
+    "running": ({"training", "parts"}, {"torch"}),
+    "parts": (set(), {"wandb"}),
     "store": ({"store"}, {"alembic"}),
     "promises": ({"training"}, set()),
 }

@@ -1,5 +1,6 @@
 """The Python side of the commands: run an experiment, read its results, load a trained model."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from paribus.network import Network
+    from paribus.running.tracking import Uploads
 
 
 class Silent:
@@ -86,15 +88,47 @@ def label(sets: Sequence[str], arms: Sequence[str]) -> str:
     return f"{safe[:50]}-{hashlib.sha256(repr((sets, arms)).encode()).hexdigest()[:8]}"
 
 
-def engine(plan: Plan, store: Store, workers: int | None) -> tuple[Engine, int]:
-    """The pool of this machine, and how many workers it has."""
+def engine(plan: Plan, store: Store, workers: int | None, uploads: "Uploads | None" = None) -> tuple[Engine, int]:
+    """The pool of this machine, and how many workers it has; with `uploads` a tracker gets its results."""
     from paribus.running.local import Pool
 
     threads = int(plan.machine["threads"])
     count = workers if workers is not None else _default_workers(plan, threads)
     if count < 1:
         raise ParibusError(f"--workers: got {count}, needs a whole number above 0")
-    return Pool(store.runs, workers=count, threads=threads, retries=int(plan.machine["retries"])), count
+    pool = Pool(store.runs, workers=count, threads=threads, retries=int(plan.machine["retries"]))
+    return tracked(pool, uploads, plan, store), count
+
+
+def uploads(loaded: Loaded, planned: Plan, store: Store, say: Callable[[str], None]) -> "Uploads | None":
+    """What hands results to the tracker of a file, if it asks for one."""
+    from paribus.parts.tracker import TrackerSpec
+    from paribus.running.tracking import Uploads
+
+    tracking = loaded.experiment.tracking
+    if not isinstance(tracking, TrackerSpec) or tracking.off:
+        return None
+    return Uploads(tracking.model_dump(), store.folder, say, planned.folder)
+
+
+def tracked(engine: Engine, uploads: "Uploads | None", planned: Plan, store: Store) -> Engine:
+    """The engine with its results handed to a tracker as well."""
+    from paribus.running.tracking import Tracked
+
+    if uploads is None:
+        return engine
+    runs = {run.id: f"{run.arm}{f'/{run.task}' if run.task else ''}/s{run.seed}" for run in planned.runs}
+
+    def name(run: str) -> tuple[str, str]:
+        if run in runs:
+            return runs[run], "train"
+        trials = {
+            found: f"{arm}{f'/{task}' if task else ''}/trial-{number}/s{seed}"
+            for (arm, task, number, seed), found in store.database.trial_runs(planned.folder).items()
+        }
+        return trials.get(run, run), "tune"
+
+    return Tracked(engine, uploads, name)
 
 
 def _default_workers(plan: Plan, threads: int) -> int:
@@ -122,16 +156,21 @@ def run(
     loaded, planned = prepared(file, sets=sets, arms=arms, seeds=seeds)
     opened = open_store(store)
     vet(loaded, planned, opened)
-    if loaded.experiment.tuning is not None:
-        from paribus.tuning import Unwatched, tune
+    copies = uploads(loaded, planned, opened, lambda text: warnings.warn(text, stacklevel=3))
+    try:
+        if loaded.experiment.tuning is not None:
+            from paribus.tuning import Unwatched, tune
 
-        pool, count = engine(planned, opened, workers)
-        tuned = tune(loaded, planned, opened, pool, Unwatched(), workers=count)
-        if tuned.plan is None:
-            return tuned.summary
-        planned = tuned.plan
-    pool, count = engine(planned, opened, workers)
-    return execute(planned, opened, pool, listener or Silent(), workers=count, fresh=fresh)
+            pool, count = engine(planned, opened, workers, copies)
+            tuned = tune(loaded, planned, opened, pool, Unwatched(), workers=count)
+            if tuned.plan is None:
+                return tuned.summary
+            planned = tuned.plan
+        pool, count = engine(planned, opened, workers, copies)
+        return execute(planned, opened, pool, listener or Silent(), workers=count, fresh=fresh)
+    finally:
+        if copies is not None:
+            copies.close()
 
 
 def results(experiment: str, *, store: str | None = None) -> "pd.DataFrame":

@@ -26,6 +26,7 @@ COMMANDS = {
     "parts": "List the swappable parts, or show those of a family.",
     "check-part": "Ask a part for every promise of its family.",
     "explain": "Say what a key of an experiment file means.",
+    "wandb": "Send runs to Weights & Biases that it lacks.",
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "doctor": "Say whether this machine is ready.",
 }

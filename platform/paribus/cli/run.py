@@ -1,11 +1,17 @@
 """`paribus run`: train what is missing, then write the report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from paribus.cli.output import note, plain
+
+if TYPE_CHECKING:
+    from paribus.planning import Plan
+    from paribus.running.tracking import Uploads
+    from paribus.spec.load import Loaded
+    from paribus.store.folder import Store
 
 
 def run(
@@ -45,8 +51,6 @@ def run(
         Show only what goes wrong.
     """
     from paribus import api
-    from paribus.cli.live import listener
-    from paribus.running import execute
     from paribus.store.folder import open_store
 
     if smoke:
@@ -57,15 +61,38 @@ def run(
     loaded, plan = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
     opened = open_store(store)
     api.vet(loaded, plan, opened, note)
+    copies = api.uploads(loaded, plan, opened, note)
+    try:
+        return _run(loaded, plan, opened, copies, workers, fresh=fresh, quiet=quiet)
+    finally:
+        if copies is not None:
+            copies.close()
+
+
+def _run(
+    loaded: "Loaded",
+    plan: "Plan",
+    opened: "Store",
+    copies: "Uploads | None",
+    workers: int | None,
+    *,
+    fresh: bool,
+    quiet: bool,
+) -> int:
+    """Tune where the file asks for it, train, report."""
+    from paribus import api
+    from paribus.cli.live import listener
+    from paribus.running import execute
+
     if loaded.experiment.tuning is not None:
         from paribus.cli.tune import search
 
-        tuned = search(loaded, plan, opened, workers, quiet=quiet)
+        tuned = search(loaded, plan, opened, workers, quiet=quiet, copies=copies)
         if tuned.plan is None:
             note("the tuning is not over yet; the same command goes on with what is missing")
             return 130
         plan = tuned.plan
-    engine, count = api.engine(plan, opened, workers)
+    engine, count = api.engine(plan, opened, workers, copies)
     summary = execute(plan, opened, engine, listener(quiet), workers=count, fresh=fresh)
     note(_told(summary.trained, summary.reused))
     if summary.interrupted:
@@ -81,6 +108,8 @@ def run(
     if findings.claims:
         plain(findings.claims_text)
     plain(f"\nReport: {page}")
+    if copies is not None:
+        copies.report(findings.tables.contrasts, page)
     for run_id in summary.diverged:
         note(f"diverged: {opened.find(run_id).name}; it counts as a failure of its arm")
     for run_id, reason in summary.broken.items():

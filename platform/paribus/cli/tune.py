@@ -10,6 +10,7 @@ from paribus.cli.output import duration, err, note, plain, table
 
 if TYPE_CHECKING:
     from paribus.planning import Plan
+    from paribus.running.tracking import Uploads
     from paribus.spec.load import Loaded
     from paribus.store.folder import Store
     from paribus.tuning import Tuned
@@ -63,16 +64,22 @@ def tune(
             raise ParibusError(f"--arm: no arm is called '{name}'{suggestion(name, known)}")
     opened = open_store(store)
     api.vet(loaded, plan, opened, note)
-    found = search(
-        loaded,
-        plan,
-        opened,
-        workers,
-        quiet=quiet,
-        arms=arm or [],
-        trials=trials,
-        enqueue=[_settings(text) for text in enqueue or []],
-    )
+    copies = api.uploads(loaded, plan, opened, note)
+    try:
+        found = search(
+            loaded,
+            plan,
+            opened,
+            workers,
+            quiet=quiet,
+            copies=copies,
+            arms=arm or [],
+            trials=trials,
+            enqueue=[_settings(text) for text in enqueue or []],
+        )
+    finally:
+        if copies is not None:
+            copies.close()
     if found.summary.interrupted:
         note("interrupted; the same command goes on with what is missing")
         return 130
@@ -89,6 +96,7 @@ def search(
     workers: int | None,
     *,
     quiet: bool,
+    copies: "Uploads | None" = None,
     arms: Sequence[str] = (),
     trials: str | None = None,
     enqueue: Sequence[dict[str, Any]] = (),
@@ -97,7 +105,7 @@ def search(
     from paribus import api
     from paribus.tuning import tune
 
-    engine, count = api.engine(plan, store, workers)
+    engine, count = api.engine(plan, store, workers, copies)
     watcher = watcher_for(quiet)
     found = tune(loaded, plan, store, engine, watcher, workers=count, arms=arms, trials=trials, enqueue=enqueue)
     show(found.taught)

@@ -37,6 +37,7 @@ FAMILIES: dict[str, str] = {
     "optimizer": "how gradients become steps",
     "schedule": "how the learning rate moves",
     "metric": "how outputs are judged",
+    "tracker": "where results are copied to",
 }
 
 
@@ -258,6 +259,7 @@ AnyTask = Annotated[Part, Swappable("task")]
 AnyDecoding = Annotated[Part, Swappable("decoding", "greedy")]
 AnyOptimizer = Annotated[Part, Swappable("optimizer", "adam")]
 AnySchedule = Annotated[Part, Swappable("schedule", "cosine")]
+AnyTracker = Annotated[Part, Swappable("tracker")]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from paribus.errors import shown
-from paribus.parts import AnyDecoding, AnyTask, NotBuilt, Strict, default
+from paribus.parts import AnyDecoding, AnyTask, AnyTracker, Strict, default
 from paribus.spec.analysis import Analysis
 from paribus.spec.claims import Claim
 from paribus.spec.machine import Machine
@@ -146,7 +146,7 @@ class Experiment(Headline):
     )
     seeds: Seeds = Field([1, 2, 3, 4, 5], description="a number n for 1..n, or a list")
     tuning: Tuning | None = Field(None, description="a search for the best settings of every arm, or over all")
-    tracking: Annotated[dict[str, Any] | None, NotBuilt()] = Field(None, description="a tracker to copy results to")
+    tracking: AnyTracker | None = Field(None, description="a tracker to copy results to; null: none")
     machine: Machine = Field(Machine(), description="where and how runs happen")
 
     alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (("task", "tasks"),)
