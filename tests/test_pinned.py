@@ -10,8 +10,8 @@ from paribus.planning import RESULTS_VERSION, plan
 from paribus.spec.load import load
 from paribus.training.fit import train
 
-# Of version 1. Whoever changes one raises RESULTS_VERSION, so that no stored run is taken for what it is not.
-VERSION = 1
+# Of version 2. Whoever changes one raises RESULTS_VERSION, so that no stored run is taken for what it is not.
+VERSION = 2
 LOSSES = {
     "baseline": 1.602051,
     "network.mixer=gru": 1.662287,

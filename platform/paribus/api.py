@@ -79,7 +79,10 @@ def label(sets: Sequence[str], arms: Sequence[str]) -> str:
 
     if not sets and not arms:
         return ""
-    words = [text.split("=", 1)[0].split(".")[-1] + "=" + text.split("=", 1)[-1] for text in sets]
+    keys = [text.split("=", 1)[0].strip() for text in sets]
+    ends = [key.split(".")[-1] for key in keys]
+    short = [end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
+    words = [f"{name}={text.split('=', 1)[-1]}" for name, text in zip(short, sets, strict=True)]
     words += ["+".join(arms)] if arms else []
     whole = ",".join(words)
     safe = re.sub(r"[^A-Za-z0-9_=,.+-]+", "_", whole)

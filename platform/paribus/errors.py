@@ -100,7 +100,7 @@ def suggestion(wrong: object, known: Iterable[str], *, listing: str = "Known") -
     """The end of a message about an unknown word: what may have been meant, and what there is."""
     words = sorted(known)
     close = get_close_matches(str(wrong), words, n=1, cutoff=0.6)
-    meant = f"; did you mean '{close[0]}'?" if close else "."
+    meant = f"; did you mean '{close[0]}'?" if close and close[0] != str(wrong) else "."
     return f"{meant} {listing}: {', '.join(words)}" if words else ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from paribus.errors import Place, Problem, SpecError, suggestion
+from paribus.errors import Place, Problem, SpecError, shown, suggestion
 from paribus.spec.arms import ROOT, Arm, Origin, arms, checked, validated
 from paribus.spec.experiment import Experiment, Headline
 from paribus.spec.fits import Tasks, analysis_fits, claims_fit
@@ -155,6 +155,12 @@ def _read_all(file: FilePath, reading: _Reading, chain: tuple[FilePath, ...]) ->
     reading.problems += source.problems
     extended = source.data.get("extends", [])
     paths = [extended] if isinstance(extended, str) else extended if isinstance(extended, list) else []
+    wrong = [path for path in paths if not isinstance(path, str)] or (
+        [] if isinstance(extended, str | list) else [extended]
+    )
+    if wrong:
+        told = f"got {shown(wrong[0])}, needs the path of a file, or a list of paths"
+        reading.problems.append(Problem("extends", told, source.place(("extends",))))
     for index, path in enumerate(paths):
         if not isinstance(path, str):
             continue
@@ -194,6 +200,9 @@ def _with_sets(tree: Tree, sets: Sequence[str], reading: _Reading) -> tuple[Tree
         if not sign or not key.strip():
             reading.problems.append(Problem("--set", f"got {text!r}, needs key=value", place))
             continue
+        if key.strip() in changes:
+            reading.problems.append(Problem(key.strip(), "is set twice; keep one of them", place))
+            continue
         source = parse(f"value: {value or 'null'}", f"--set {text}")
         reading.problems += source.problems
         changes[key.strip()] = source.data.get("value")
@@ -205,7 +214,7 @@ def _with_sets(tree: Tree, sets: Sequence[str], reading: _Reading) -> tuple[Tree
                 values={(*path, *at[1:]): place for at in source.values if at[:1] == ("value",)} | {path: place},
             )
         )
-    known = Experiment.model_fields
+    known = [name for name in Experiment.model_fields if name != "extends"]
     for key in [key for key in changes if key.split(".")[0] not in known]:
         message = f"unknown key{suggestion(key.split('.')[0], known)}"
         reading.problems.append(Problem(key, message, Place(f"--set {key}={changes.pop(key)}", 1, 1)))
