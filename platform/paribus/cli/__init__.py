@@ -18,6 +18,7 @@ COMMANDS = {
     "tune": "Search for the best settings of every arm, without comparing them yet.",
     "report": "Write the report again from what is stored.",
     "compare": "Compare the arms of a table that was made elsewhere.",
+    "confirm": "Train an arm and the baseline again on fresh seeds.",
     "status": "Say how far experiments are.",
     "runs": "List runs.",
     "show": "Show all that is known of one run.",

@@ -143,8 +143,7 @@ def observed(results: Results, arm: str, task: str, metric: str, split: str) -> 
 def _heads(results: Results, arm: str, task: str, metric: str) -> dict[int, float]:
     """A head statistic of each run, as the mean over its heads."""
     found = {}
-    kept_of: Any = getattr(results, "kept_of", None)
-    for seed, kept in kept_of(arm, task) if kept_of else ():
+    for seed, kept in results.kept_of(arm, task):
         values = [value for head in kept.heads if (value := getattr(head, metric)) is not None]
         if values:
             found[seed] = fmean(values)

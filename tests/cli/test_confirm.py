@@ -1,0 +1,36 @@
+"""`confirm` on the smallest experiment, in one process."""
+
+from pathlib import Path
+
+import pytest
+
+from paribus.__main__ import main
+
+Write = object
+
+
+def call(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.slow
+def test_an_arm_is_confirmed_on_the_next_unused_seeds(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(write("arms: {bare: {network.position: none}}\n"))  # type: ignore[operator]
+    assert call("run", file, "--quiet", "--workers", "1") == 0
+    assert call("confirm", file, "bare", "--quiet", "--workers", "1") == 0
+    assert "bare: first " in capsys.readouterr().out
+    assert call("confirm", file, "bare", "--seeds", "1", "--quiet", "--workers", "1") == 0
+    reports = {folder.name for folder in Path("reports").iterdir()}
+    assert reports == {"small", "small@confirm-bare-2000001", "small@confirm-bare-2000003"}
+
+
+def test_there_must_be_something_to_confirm(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(write("arms: {bare: {network.position: none}}\n"))  # type: ignore[operator]
+    assert call("confirm", file, "bear") == 2
+    assert "no arm is called 'bear'; did you mean 'bare'?" in capsys.readouterr().err
+    assert call("confirm", file, "bare") == 2
+    assert "there is nothing to confirm yet" in capsys.readouterr().err
+    assert call("confirm", file, "bare", "--seeds", "0") == 2
+    assert "--seeds: got 0" in capsys.readouterr().err
