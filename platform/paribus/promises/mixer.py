@@ -62,11 +62,10 @@ def padding(spec: Part, seed: int) -> None:
                 real, example = shape.mask(), f"{shape}, {stand.name}, {mode(training)}"
                 wanted = mixed(mixer, stand, x[:, : shape.longest], shape, (read, tokens))[real]
                 assert tokens.mask_BT is not None
-                noisy = x.clone()
-                noisy[~shape.mask(3)] = 1e2
+                noisy = torch.where(shape.mask(3).unsqueeze(-1), x, 3 * x + 1)
                 longer = Shape(tuple(int(n) for n in tokens.mask_BT.sum(1)))
-                more = torch.cat((read, torch.full((shape.batch, 3, WIDTH), 1e2)), 1).double()
-                more[~longer.mask(3)] = 1e2
+                more = torch.cat((read, noise(drawn(seed + 7), shape.batch, 3, WIDTH)), 1)
+                more = torch.where(longer.mask(3).unsqueeze(-1), more, 3 * more + 1)
                 found = mixed(mixer, stand, noisy, shape, (more, longer.tokens(3)), 3)[:, : shape.longest][real]
                 demand_same(found, wanted, "a kept value moved with the padding", f"{example}, 3 more of padding")
 

@@ -24,7 +24,7 @@ def examples(seed: int) -> Iterator[tuple[Tensor, Tensor, str]]:
         generator = drawn(seed)
         scores = noise(generator, batch, 2, queries, keys)
         mask = torch.rand(batch, 1, queries, keys, generator=generator) > 0.4
-        mask[..., 0] = True
+        mask[..., 0], mask[..., 1:2] = True, False
         if queries > 1:
             mask[:, :, -1] = False
         yield scores, mask, f"batch of {batch}, queries {queries}, keys {keys}"
