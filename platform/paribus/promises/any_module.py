@@ -94,7 +94,7 @@ def compiled(family: str, spec: Part, seed: int, backend: str = "aot_eager") -> 
         torch._dynamo.reset()
         other = copy.deepcopy(use.module)
         plain = _results(use, use.call, use.module, seed)
-        with _quiet():
+        with quiet():
             traced = _results(use, torch.compile(use.call, backend=backend), other, seed)
         for found, wanted in zip(traced, plain, strict=True):
             demand_same(found, wanted, "compiled it gives other numbers", use.example)
@@ -111,7 +111,7 @@ def _results(use: Use, call: Callable[..., Tensor], module: nn.Module, seed: int
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """A part that looks at a number (to refuse a place) is compiled in two pieces, which torch tells at length."""
     logger = logging.getLogger("torch._dynamo")
     level = logger.level

@@ -14,7 +14,7 @@ from paribus.errors import Broken
 from paribus.network import Batch, Network
 from paribus.parts import Part, spec_class
 from paribus.parts.mixer import Tokens
-from paribus.promises.any_module import NEAR, load, weigh
+from paribus.promises.any_module import NEAR, load, quiet, weigh
 from paribus.promises.building import FAMILIES, architecture, batch, ids, kept, network, networks
 from paribus.promises.examples import (
     CHANGE,
@@ -200,7 +200,8 @@ def compiled(role: str, spec: Part, seed: int, backend: str) -> None:
         torch._dynamo.reset()
         words = batch(family, LARGEST, seed)
         wanted = kept(family, LARGEST, copy.deepcopy(built)(words))
-        found = kept(family, LARGEST, torch.compile(built, backend=backend)(words))
+        with quiet():
+            found = kept(family, LARGEST, torch.compile(built, backend=backend)(words))
         demand_same(found, wanted, "compiled it gives other logits", family, tolerance=1e-7)
 
 
