@@ -300,7 +300,7 @@ def test_zero_of_five_against_four_of_five_only_just_shows_worked_by_hand() -> N
 
 def test_an_effect_found_with_little_power_is_overstated() -> None:
     assert not one(WAYS[0][1]).overstated
-    found = one(shifted(0.05, 0.09, 0.07, 0.03, 0.08), smallest_effect=0.001)
+    found = one(shifted(0.05, 0.12, 0.07, 0.02, 0.08), smallest_effect=0.001)
     assert found.verdict == "better"
     assert found.overstated
 

@@ -2,7 +2,7 @@ import pytest
 from statsmodels.stats.power import TTestPower
 
 from paribus.stats.interval import of_sd
-from paribus.stats.power import detectable, equivalence_power, power, seeds_to_detect, seeds_to_equate
+from paribus.stats.power import detectable, equatable, equivalence_power, power, seeds_to_detect, seeds_to_equate
 
 
 @pytest.mark.parametrize(("effect", "n", "alpha"), [(1.0, 5, 0.05), (0.5, 10, 0.05), (0.9, 20, 0.01), (0.2, 100, 0.05)])
@@ -38,6 +38,7 @@ def test_seeds_to_detect_are_the_fewest(effect: float) -> None:
 def test_margins_that_n_seeds_can_show_equivalence_within(n: int, margin: float) -> None:
     assert equivalence_power(margin, n, 0.05) == pytest.approx(0.8, abs=0.01)
     assert seeds_to_equate(margin + 0.01, 0.05) == n
+    assert equatable(n, 0.05) == pytest.approx(margin, abs=0.005)
 
 
 def test_hopeless_is_none() -> None:

@@ -72,6 +72,8 @@ def plan(
             plain(f"{arm.name} {told}")
     if loaded.experiment.tuning is not None:
         plain(_tuning(loaded))
+    if len(planned.seeds) > 1 and len(planned.arms) > 1:
+        plain(_showing(planned))
     done = len(planned.runs) - len(waiting)
     plain(f"{len(planned.runs)} runs: {done} in the store, {len(waiting)} to train")
     if waiting and seconds is not None:
@@ -97,6 +99,25 @@ def _tuning(loaded: "Loaded") -> str:
     each = f"{counts[0]}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
     return (
         f"tuning first: {each} trials by {tuning.sampler} in {len(counts)} searches, {sum(counts) * tuning.seeds} runs"
+    )
+
+
+def _showing(plan: "Plan") -> str:
+    """What this number of seeds can show, in standard deviations of the differences by seed."""
+    from paribus.spec.analysis import Analysis
+    from paribus.stats.paired import floor
+    from paribus.stats.power import detectable, equatable
+
+    analysis, n = Analysis.model_validate(plan.analysis), len(plan.seeds)
+    arms = len(plan.arms) - 1
+    family = arms * (arms + 1) // 2 if analysis.comparisons == "all" else arms
+    alpha = analysis.alpha_a_look
+    strict = alpha / family if analysis.correction == "holm" else alpha
+    margin = f"equivalence within {equatable(n, alpha):.2g}, " if analysis.smallest_effect is not None else ""
+    return (
+        f"{n} seeds: differences from {detectable(n, strict):.2g} SD are found with 80 % power "
+        f"({'1 comparison' if family == 1 else f'{family} comparisons'}), "
+        f"{margin}and the exact test cannot go under {floor(n):.3g}"
     )
 
 

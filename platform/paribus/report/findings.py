@@ -9,6 +9,7 @@ from paribus.report import tables, tuning
 from paribus.report.claims import Claimed, claims
 from paribus.report.comparison import Facts, Line, Section, others, section
 from paribus.report.effects import Explained, effects
+from paribus.report.fairness import of_fairness
 from paribus.report.grids import Block
 from paribus.report.lock import of_locks, state
 from paribus.report.numbers import MISSING, general, level, plural
@@ -119,7 +120,7 @@ def find(
             *searched,
             *of_locks(results, locks),
             *of_experiment(results, out_of_date),
-            *(found for part in compared for found in of_task(part)),
+            *(found for part in compared for found in (*of_task(part), *of_fairness(part))),
         ]
     )
     return Findings(

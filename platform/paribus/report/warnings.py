@@ -10,7 +10,7 @@ from paribus.report.numbers import general, listed, percent, plural
 from paribus.report.results import Results, change
 from paribus.stats.contrast import Contrast
 from paribus.stats.paired import floor
-from paribus.stats.verdict import FAILURES
+from paribus.stats.verdict import EXCLUDED, FAILURES
 
 FEW_SEEDS = 5
 PARAMETERS = 0.05
@@ -149,7 +149,11 @@ def _unfinished(compared: Compared) -> Iterator[Warning]:
     waiting = {
         arm: count
         for arm in compared.arms
-        if (count := sum(n for status, n in results.tally(arm, task).items() if status not in ("ok", *FAILURES)))
+        if (
+            count := sum(
+                n for status, n in results.tally(arm, task).items() if status not in ("ok", EXCLUDED, *FAILURES)
+            )
+        )
     }
     if waiting:
         total = sum(waiting.values())

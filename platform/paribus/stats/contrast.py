@@ -124,11 +124,12 @@ class Contrast:
 
     @property
     def overstated(self) -> bool:
-        """Whether a difference was found that would mostly be missed if it were the smallest that matters."""
-        margin, spread = self.rule.smallest_effect, self.paired.sd
-        if self.verdict not in ("better", "worse") or margin is None or not spread:
+        """Whether a difference was found that would mostly be missed, were it no larger than it must be or matters."""
+        margin, pairs = self.rule.smallest_effect, self.paired
+        if self.verdict not in ("better", "worse") or margin is None or not pairs.sd:
             return False
-        return power(margin / spread, self.paired.n, self.rule.alpha) < 0.5
+        least = max(margin, min(abs(pairs.interval.low), abs(pairs.interval.high)))
+        return power(least / pairs.sd, pairs.n, self.rule.alpha) < 0.5
 
     @property
     def told_tags(self) -> str:

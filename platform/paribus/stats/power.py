@@ -47,6 +47,15 @@ def detectable(n: int, alpha: float) -> float:
     return float(optimize.brentq(lambda effect: power(effect, n, alpha) - POWER, 0.0, high))
 
 
+@cache
+def equatable(n: int, alpha: float) -> float:
+    """The margin in standard deviations within which n pairs show equivalence with 80 % power, if there is none."""
+    high = 1.0
+    while equivalence_power(high, n, alpha) < POWER:
+        high *= 2
+    return float(optimize.brentq(lambda margin: equivalence_power(margin, n, alpha) - POWER, 0.0, high))
+
+
 def seeds_to_detect(effect: float, alpha: float) -> int | None:
     """The fewest seeds that find a difference of `effect` standard deviations with 80 % power, up to 10,000."""
     return _fewest(lambda n: power(effect, n, alpha))
