@@ -13,11 +13,13 @@ from paribus.report.fairness import of_fairness
 from paribus.report.grids import Block
 from paribus.report.lock import of_locks, state
 from paribus.report.numbers import MISSING, general, level, plural
+from paribus.report.overall import Overall, overall, ranks
 from paribus.report.results import Results
 from paribus.report.tables import Table
 from paribus.report.warnings import Compared, Warning, of_experiment, of_task
 from paribus.stats.paired import floor
 from paribus.stats.power import detectable
+from paribus.stats.ranks import Rank
 from paribus.stats.verdict import FAILURES
 from paribus.store.kept import Kept
 from paribus.store.lock import Lock
@@ -72,6 +74,8 @@ class Findings:
     tables: Tables
     claims: tuple[Claimed, ...] = ()
     effects: tuple[Explained, ...] = ()  # of the generators of arms
+    overall: tuple[Overall, ...] = ()  # every arm over several tasks
+    ranks: tuple[tuple[str, tuple[Rank, ...]], ...] = ()  # by task
 
     @property
     def claims_text(self) -> str:
@@ -149,6 +153,8 @@ def find(
         ),
         claims=claimed,
         effects=explained,
+        overall=overall(results, {part.task.name: part.contrasts for part in compared}),
+        ranks=tuple((task.title, tuple(ranks(results, task.name))) for task in plan.tasks),
     )
 
 
