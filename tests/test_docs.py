@@ -76,3 +76,10 @@ def test_pages_name_commands_and_files_that_are_there(page: Path) -> None:
     prose = re.sub(r"`[^`\n]*`", "", page.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)#:]+)\)", prose):
         assert (page.parent / target).exists(), target
+
+
+def test_the_experiments_of_the_tuning_page_are_right(tmp_path: Path) -> None:
+    for number, text in enumerate(blocks(ROOT / "docs" / "tuning.md", "yaml")):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(text, encoding="utf-8")
+        assert load(file).experiment.tuning is not None

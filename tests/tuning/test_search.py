@@ -16,6 +16,9 @@ import optuna
 import pytest
 
 from paribus.planning import Job, plan
+from paribus.report.findings import Findings, find
+from paribus.report.html import page
+from paribus.report.tuning import warnings
 from paribus.running import Event, Finished, Moved
 from paribus.spec.load import Loaded, load
 from paribus.store.folder import Store, open_store
@@ -339,3 +342,58 @@ def test_several_objectives_give_a_front_and_the_best_are_confirmed_on_fresh_see
     other = lab(more.replace("confirm: 2", "confirm: 1")).tune()
     assert other.plan is not None
     assert len(search["front"]) == 1 or other.plan.seeds == [2_000_003, 2_000_004]
+
+
+def reported(made: Lab, tuned: Tuned) -> Findings:
+    """The report once winners and fixed recipes have run."""
+    assert tuned.plan is not None
+    jobs = [tuned.plan.job(run) for run in tuned.plan.runs]
+    jobs += [plan(made.loaded).job(run) for run in plan(made.loaded).runs]
+    for job in jobs:
+        made.store.database.add(record_of(job, worth(job.settings)))
+    return find(tuned.plan, made.store.database.outcomes(job.id for job in jobs))
+
+
+def test_a_report_shows_ledger_both_recipes_ranking_and_what_held_up(lab: MakeLab) -> None:
+    made = lab(f"{ARMS}tuning: {{trials: 24, sampler: random, {SPACE}}}\n")
+    tuned = made.tune()
+    findings = reported(made, tuned)
+    block = findings.blocks[0]
+    grids = {grid.title.split(":")[0]: grid for grid in block.grids}
+    assert [row[0] for row in grids["Ledger"].rows] == ["baseline", "one_head"]
+    assert [row[2:6] for row in grids["Ledger"].rows] == [("24", "24", "0", "0")] * 2
+    both = grids["The recipe of the file, and tuned"].rows
+    assert [row[0] for row in both] == ["baseline", "one_head"]
+    assert all(float(row[3]) < float(row[1]) for row in both)  # a lower loss once tuned
+    held = grids["How the winners held up"].rows
+    assert [(row[3], row[5]) for row in held] == [("0", "0.01")] * 2
+    importance = grids["What explains the differences between trials of baseline"].rows
+    assert {row[0] for row in importance} == {"training.optimizer.lr", "network.dropout"}
+    assert [title for title in grids if title.startswith("Fewer trials would")]
+    titles = [plot.words.title for plot in block.plots]
+    assert "Expected best loss of fewer trials" in titles
+    assert {row["arm"] for row in findings.tables.named()["trials"][0]} == {"baseline", "one_head"}
+    assert "Ledger" in page(findings)
+
+
+def test_unequal_trials_and_values_at_an_edge_are_warned_of(lab: MakeLab) -> None:
+    narrow = "space: {training.optimizer.lr: {low: 1e-2, high: 1e-1, log: true}}"
+    more = f"{ARMS}tuning: {{trials: 6, sampler: qmc, {narrow}}}\n"
+    made = lab(more)
+    made.tune()
+    tuned = lab(more).tune(arms=["one_head"], trials="+2")
+    codes = [(warning.code, warning.arms) for warning in warnings(tuned.taught)]
+    assert ("TUNING", ("baseline",)) in codes
+    assert "BOUNDARY" in [code for code, _ in codes]
+
+
+def test_ranges_of_parts_are_added_and_told(lab: MakeLab) -> None:
+    made = lab(
+        "arms: {additive: {network.mixer.score: additive}}\nanalysis: {metric: loss}\n"
+        "tuning: {trials: 3, sampler: random, part_ranges: true}\n"
+    )
+    tuned = made.tune()
+    keys = {search["arm"]: [d["key"] for d in search["dimensions"]] for search in tuned.taught["searches"]}
+    assert keys["baseline"] == ["training.optimizer.lr"]
+    assert set(keys["additive"]) == {"training.optimizer.lr", "network.mixer.score.hidden"}
+    assert [warning.code for warning in warnings(tuned.taught) if "spaces" in warning.brief] == ["TUNING"]

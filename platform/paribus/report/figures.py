@@ -16,6 +16,7 @@ import vl_convert
 from numpy.typing import NDArray
 
 from paribus.report.attention import GLOBAL, LOCAL, Attention, Mosaic
+from paribus.report.grids import Plot
 from paribus.report.lengths import Lengths
 from paribus.report.panels import Curves, Line, Scatter, Slope, Slopes, Spot
 
@@ -335,6 +336,37 @@ def _palette() -> bytes:
     low = np.minimum(places.astype(int), len(anchors) - 2)
     colours = anchors[low] + (places - low)[:, None] * (anchors[low + 1] - anchors[low])
     return bytes(3) + np.rint(colours).astype(np.uint8).tobytes()
+
+
+def plot(found: Plot) -> str:
+    """A picture of a search: lines of steps, or a dot a trial."""
+    rows = [{"series": dot.series, "x": dot.x, "y": dot.y, "state": dot.state} for dot in found.dots]
+    numbers = all(isinstance(dot.x, int | float) for dot in found.dots)
+    scale = alt.Scale(type="log" if found.log and numbers else "linear", zero=False)
+    axis = alt.Axis(tickCount=5, grid=False, labelAngle=0)
+    x = alt.X("x:Q", title=found.x, scale=scale, axis=axis) if numbers else alt.X("x:N", title=found.x, axis=axis)
+    y = alt.Y("y:Q", title=found.y, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    if found.steps:
+        names = list(dict.fromkeys(dot.series for dot in found.dots))
+        looks = styles(names)
+        colours = alt.Scale(domain=names, range=[looks[name].colour for name in names])
+        colour = alt.Color("series:N", title=None, scale=colours, legend=alt.Legend(orient="bottom"))
+        chart = alt.Chart(_data(rows)).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour)
+        return _svg(alt.layer(chart).properties(width=400, height=200), found.words.alternative)
+    layers = []
+    for state, (colour_of, filled) in {
+        "ok": (COLOURS[0], False),
+        "pruned": (MUTED, False),
+        "best": (COLOURS[1], True),
+    }.items():
+        own = [row for row in rows if row["state"] == state]
+        if own:
+            dots = alt.Chart(_data(own)).mark_point(size=45, filled=filled, color=colour_of, opacity=1, strokeWidth=1.6)
+            layers.append(dots.encode(x=x, y=y))
+    failed = [row for row in rows if row["state"] == "failed"]
+    if failed:
+        layers.append(_crosses(failed).encode(x=x, y=y, color=alt.value(COLOURS[1])))
+    return _svg(alt.layer(*layers).properties(width=300, height=180), found.words.alternative)
 
 
 def _data(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class Tables:
     samples: Table
     claims: Table = ()
     effects: Table = ()
+    tuning: Table = ()
+    trials: Table = ()
 
     def named(self) -> dict[str, tuple[Table, Sequence[str]]]:
         """Name of its file -> table and columns; those that always are, and others where they hold anything."""
@@ -53,6 +55,8 @@ class Tables:
             "lengths": (self.lengths, tables.LENGTHS),
             "claims": (self.claims, tables.CLAIMS),
             "effects": (self.effects, tables.EFFECTS),
+            "tuning": (self.tuning, tuning.LEDGER),
+            "trials": (self.trials, tuning.TRIALS),
         }
         return {**always, **{name: found for name, found in others.items() if found[0]}}
 
@@ -135,7 +139,7 @@ def find(
         identity=_identity(results),
         sections=sections,
         warnings=warnings,
-        blocks=(),
+        blocks=(tuning.block(results, plan.tuning),) if plan.tuning else (),
         method=tuple(_method(results)),
         provenance=(*_provenance(results), ("analysis lock", state(results, locks))),
         commands=() if plan.compared else tuple((row.name, reproduce(plan, row.name)) for row in plan.arms[1:]),
@@ -150,6 +154,8 @@ def find(
             tables.samples(results),
             tables.claims(claimed),
             tables.effects(explained),
+            tuning.ledger_table(plan.tuning) if plan.tuning else (),
+            tuning.trial_table(plan.tuning) if plan.tuning else (),
         ),
         claims=claimed,
         effects=explained,

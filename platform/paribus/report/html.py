@@ -40,6 +40,7 @@ def page(findings: Findings) -> str:
         sizes={"left": LEFT, "width": WIDTH},
         tags=SHOWN_TAGS,
         sections=_contents,
+        plot=lambda found: Markup(figures.plot(found)),
         commands=dict(findings.commands),
     )
 

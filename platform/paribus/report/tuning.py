@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from paribus.report.grids import Block, Dot, Grid, Plot
 from paribus.report.numbers import MISSING, general, listed, plural
+from paribus.report.panels import Words
 from paribus.report.results import Results
 from paribus.report.warnings import Warning
 from paribus.stats.tuning_curve import expected_best
@@ -165,8 +167,8 @@ def gaps(results: Results, taught: Taught) -> list[Gap]:
             test = _mean(results, arm, task, metric["name"], "test")
             sign = 1 if metric["direction"] == "max" else -1
             tuned = trial["values"][0]
-            optimism = None if confirmed is None else sign * (tuned - confirmed)
-            gap = None if confirmed is None or test is None else sign * (confirmed - test)
+            optimism = None if confirmed is None else sign * (tuned - confirmed) + 0.0  # no minus zero
+            gap = None if confirmed is None or test is None else sign * (confirmed - test) + 0.0
             found.append(Gap(arm, task, tuned, confirmed, test, optimism, gap))
     return found
 
@@ -329,3 +331,222 @@ def _trial_rows(taught: Taught) -> Iterator[dict[str, Any]]:
 def front(search: Taught) -> Sequence[Taught]:
     """The trials that no other beats on all objectives."""
     return [trial for trial in search["trials"] if trial["number"] in search["front"]]
+
+
+def block(results: Results, taught: Taught) -> Block:
+    """The section of a report: the ledger first, then what it rests on."""
+    grids = [_ledger_grid(taught), *_beside_grid(results, taught), *_front_grids(taught)]
+    grids += [*_importance_grids(taught), *_ranking_grids(results, taught), *_gap_grid(results, taught)]
+    return Block("Tuning", tuple(_paragraphs(taught)), tuple(grids), tuple(plots(taught)))
+
+
+def _paragraphs(taught: Taught) -> Iterator[str]:
+    seeds = plural(taught["seeds"], "seed")
+    what = (
+        "each arm by itself, with the same trials, pruning and space"
+        if taught["scope"] == "arm"
+        else "one search over all"
+    )
+    pruning = "nothing was broken off early" if taught["pruner"] == "none" else f"pruned by {taught['pruner']}"
+    yield (
+        f"Searched by {taught['sampler']} (Optuna {taught['optuna']}): {what}; {seeds} a trial, from 1000001 on; "
+        f"{pruning}. Trials are judged on {taught['split']}; failed ones stay in the ledger."
+    )
+    if taught["scope"] == "experiment" and taught["confirm"]:
+        found = taught["confirm"]
+        last = found["first"] + found["count"] - 1
+        yield (
+            f"The table above compares {listed(found['arms'])} with the baseline on fresh seeds {found['first']} to "
+            f"{last}, which no choice was made on."
+        )
+
+
+def _ledger_grid(taught: Taught) -> Grid:
+    named = len({line.task for line in ledger(taught)}) > 1
+    rows = tuple(
+        (
+            f"{line.arm} {line.task}".strip() if named else line.arm,
+            f"{len(line.dimensions)}: {', '.join(key.rpartition('.')[2] for key in line.dimensions)}",
+            str(line.trials),
+            str(line.finished),
+            str(line.pruned),
+            str(line.failed),
+            general(line.seconds / 3600),
+            general(line.best, 4),
+            line.told,
+        )
+        for line in ledger(taught)
+    )
+    heads = (
+        "arm",
+        "dimensions",
+        "trials",
+        "finished",
+        "pruned",
+        "failed",
+        "device hours",
+        "best on validation",
+        "with",
+    )
+    return Grid("Ledger", heads, rows)
+
+
+def _beside_grid(results: Results, taught: Taught) -> Iterator[Grid]:
+    found = beside(results, taught) if taught["fixed"] else []
+    if found:
+        rows = tuple(
+            (
+                f"{one.arm} {one.task}".strip(),
+                general(one.fixed, 4),
+                str(one.fixed_runs),
+                general(one.tuned, 4),
+                str(one.tuned_runs),
+            )
+            for one in found
+        )
+        heads = ("arm", f"fixed recipe ({found[0].metric})", "runs", "tuned", "runs")
+        yield Grid("The recipe of the file, and tuned", heads, rows)
+
+
+def _front_grids(taught: Taught) -> Iterator[Grid]:
+    names = [objective["name"] for objective in taught["objectives"]]
+    for search in taught["searches"] if len(names) > 1 else ():
+        rows = tuple(
+            (f"trial {t['number']}", *(general(value, 4) for value in t["values"]), setting_words(t["settings"]))
+            for t in front(search)
+        )
+        yield Grid("Front: no other trial is better on all objectives", ("trial", *names, "with"), rows)
+
+
+def _importance_grids(taught: Taught) -> Iterator[Grid]:
+    for search in taught["searches"]:
+        found = search["importance"]
+        name = f"{search['arm']} {search['task']}".strip()
+        how = f"{found['method']} on {found['used']} of {found['of']} trials"
+        title = f"What explains the differences between trials of {name}: {how}"
+        if found["rows"]:
+            rows = tuple(
+                (row["key"], general(row["value"], 2), f"[{general(row['low'], 2)}, {general(row['high'], 2)}]")
+                for row in found["rows"]
+            )
+            yield Grid(title, ("key", "share", "95 % of resampled trials"), rows)
+        else:
+            yield Grid(title, ("key", "share"), (("—", f"not told: {found['reason']}"),))
+
+
+def _ranking_grids(results: Results, taught: Taught) -> Iterator[Grid]:
+    for task in results.plan.tasks:
+        found = rankings(taught, task.name) if taught["scope"] == "arm" else []
+        if len(found) > 1:
+            rows = tuple((f"from {plural(count, 'trial')} on", " > ".join(order)) for count, order in found)
+            yield Grid(
+                "Fewer trials would have ranked the arms otherwise", ("trials", "best first"), rows, numbers=False
+            )
+        elif found:
+            rows = ((f"from {plural(found[0][0], 'trial')} on", " > ".join(found[0][1])),)
+            yield Grid(
+                "Fewer trials would not have ranked the arms otherwise", ("trials", "best first"), rows, numbers=False
+            )
+
+
+def _gap_grid(results: Results, taught: Taught) -> Iterator[Grid]:
+    found = gaps(results, taught)
+    if found:
+        rows = tuple(
+            (
+                f"{one.arm} {one.task}".strip(),
+                general(one.tuned, 4),
+                general(one.confirmed, 4),
+                general(one.optimism, 2),
+                general(one.test, 4),
+                general(one.gap, 2),
+            )
+            for one in found
+        )
+        heads = ("arm", "in the search", "on the final seeds", "optimism", "test", "validation to test")
+        yield Grid("How the winners held up: validation in the search, validation on other seeds, test", heads, rows)
+
+
+def plots(taught: Taught) -> Iterator[Plot]:
+    """Best so far, the front, and every trial by each of its settings."""
+    for task in dict.fromkeys(search["task"] for search in taught["searches"]):
+        yield from _progress(taught, [search for search in taught["searches"] if search["task"] == task])
+    for search in taught["searches"]:
+        if len(taught["objectives"]) > 1:
+            yield _front_plot(taught, search)
+        for dimension in search["dimensions"]:
+            yield from _slice(search, dimension)
+
+
+def _progress(taught: Taught, searches: Sequence[Taught]) -> Iterator[Plot]:
+    title = searches[0]["metric"]["title"]
+    task = f" on {searches[0]['task']}" if searches[0]["task"] else ""
+    dots = tuple(
+        Dot(search["arm"], index, value, "ok")
+        for search in searches
+        for index, value in enumerate(best_so_far(search), 1)
+        if value is not None
+    )
+    if dots:
+        words = Words(
+            f"Best {title} so far{task}",
+            "On validation, after each trial.",
+            f"Best {title} after each trial, a line an arm",
+        )
+        yield Plot(words, "trials", title, False, True, dots)
+    means = [(search["arm"], expected(taught, search)) for search in searches]
+    expectations = tuple(Dot(arm, n, value, "ok") for arm, values in means for n, value in enumerate(values or (), 1))
+    if expectations:
+        words = Words(
+            f"Expected best {title} of fewer trials{task}",
+            "Dodge et al. 2019; valid because trials were drawn at random.",
+            f"Expected best {title} of n random trials, a line an arm",
+        )
+        yield Plot(words, "trials", title, False, True, expectations)
+
+
+def _front_plot(taught: Taught, search: Taught) -> Plot:
+    other = taught["objectives"][1]["name"]
+    dots = tuple(
+        Dot(
+            search["arm"],
+            trial["values"][1],
+            trial["values"][0],
+            "best" if trial["number"] in search["front"] else "ok",
+        )
+        for trial in search["trials"]
+        if trial["state"] == "ok"
+    )
+    title = search["metric"]["title"]
+    words = Words(f"{title} against {other}", "Trials of the front are filled.", f"Each trial by {other} and {title}")
+    costs = [dot.x for dot in dots if isinstance(dot.x, int | float)]
+    log = bool(costs) and min(costs) > 0 and max(costs) / min(costs) > 10
+    return Plot(words, other, title, log, False, dots)
+
+
+def _slice(search: Taught, dimension: Taught) -> Iterator[Plot]:
+    """Trials by one setting; failures stand on the worst value that any trial reached."""
+    key, better_up = dimension["key"], search["metric"]["direction"] == "max"
+    own = [trial for trial in search["trials"] if key in trial["settings"]]
+    values = [trial["values"][0] for trial in own if trial["state"] == "ok"]
+    if not values:
+        return
+    worst = min(values) if better_up else max(values)
+    dots = tuple(
+        Dot(
+            search["arm"],
+            trial["settings"][key],
+            trial["values"][0] if trial["state"] == "ok" else worst,
+            "best" if trial["number"] == search["winner"] else trial["state"],
+        )
+        for trial in own
+        if trial["state"] in ("ok", "failed", "pruned")
+    )
+    name = f"{search['arm']} {search['task']}".strip()
+    bounds = "" if dimension["choices"] else f" The range: {general(dimension['low'])} to {general(dimension['high'])}."
+    words = Words(
+        f"{name} by {key.rpartition('.')[2]}",
+        f"Each trial; crosses failed, open grey dots were pruned, the filled one won.{bounds}",
+        f"Trials of {name} by {key}",
+    )
+    yield Plot(words, key, search["metric"]["title"], bool(dimension["log"]), False, dots)
