@@ -39,28 +39,34 @@ def interquartile_mean(values: Array) -> float:
 
 
 def resampled(
-    tasks: Sequence[Array], statistic: Callable[[Array], float], generator: Generator, draws: int, level: float
+    tasks: Sequence[Array], statistic: Callable[[Array], Array], generator: Generator, draws: int, level: float
 ) -> Estimate:
-    """A statistic of the paired differences of all tasks; seeds are drawn again within each task."""
-    value = statistic(np.concatenate(tasks)) if tasks else nan
+    """A statistic (of each row) of the paired differences of all tasks; seeds are drawn again within each task."""
+    value = float(statistic(np.concatenate(tasks)[None])[0]) if tasks else nan
     if any(len(task) < 2 for task in tasks) or not tasks:
         return Estimate(value)
-    found = [
-        statistic(np.concatenate([task[generator.integers(0, len(task), len(task))] for task in tasks]))
-        for _ in range(draws)
-    ]
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    drawn = [task[generator.integers(0, len(task), (draws, len(task)))] for task in tasks]
+    low, high = np.quantile(statistic(np.concatenate(drawn, axis=1)), [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, Interval(float(low), float(high)))
+
+
+def _middle(rows: Array) -> Array:
+    return np.asarray(stats.trim_mean(rows, 0.25, axis=1))
+
+
+def _won(rows: Array) -> Array:
+    found: Array = (np.sign(rows).mean(axis=1) + 1) / 2
+    return found
 
 
 def improvement(tasks: Sequence[Array], generator: Generator, *, draws: int = 9_999, level: float = 0.95) -> Estimate:
     """The interquartile mean of paired differences, which must be in one unit; one array a task."""
-    return resampled(tasks, interquartile_mean, generator, draws, level)
+    return resampled(tasks, _middle, generator, draws, level)
 
 
 def improved(tasks: Sequence[Array], generator: Generator, *, draws: int = 9_999, level: float = 0.95) -> Estimate:
     """The share of (task, seed) pairs that the arm wins; a tie is half a win."""
-    return resampled(tasks, lambda values: float((np.sign(values).mean() + 1) / 2), generator, draws, level)
+    return resampled(tasks, _won, generator, draws, level)
 
 
 @dataclass(frozen=True)
