@@ -395,6 +395,10 @@ MISTAKES = {
         "network: {mixer: {projections: none, value_width: 8}}\n",
         "3:51  network.mixer.value_width: got 8, but `projections: none` takes values as they are",
     ),
+    "a parent that is no path": (
+        "extends: 7\n",
+        "3:10  extends: got 7, needs the path of a file, or a list of paths",
+    ),
     "an unknown window": (
         "network: {mixer: {window: {kind: fixd}}}\n",
         "3:27  network.mixer.window: no window is called 'fixd'; did you mean 'fixed'?",
