@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
+from paribus.api import prepared
+from paribus.errors import ParibusError
 from paribus.parts import Part, spec_class
 from paribus.planning import Plan, plan
 from paribus.spec.load import load
@@ -185,3 +187,10 @@ def test_differences_are_told_once_for_all_places_that_change_alike(write: Write
         {"what": "mixer.heads", "where": "decoder layer 0, decoder cross layer 0", "baseline": "2", "arm": "1"}
     ]
     assert rows["additive"].differences[0]["arm"] == "additive (hidden 8)"
+
+
+def test_too_few_places_for_the_training_sequences_are_told_before_anything_runs(write: Write) -> None:
+    file = write("arms: {short: {network.mixer.score: {kind: location, max_length: 3}}}\n")
+    with pytest.raises(ParibusError, match="short: the encoder has 3 places, but training has sequences of 5 tokens"):
+        prepared(file)
+    prepared(write(), sets=("network.position={kind: learned, max_length: 5}",))

@@ -36,6 +36,7 @@ def prepared(
 ) -> tuple[Loaded, Plan]:
     """The experiment of a file and its plan; changes of the command line give the report a folder of its own."""
     loaded = _matched(load(file, sets))
+    _find_room(loaded)
     known = [arm.name for arm in loaded.arms]
     for name in arms:
         if name not in known:
@@ -59,6 +60,21 @@ def _matched(loaded: Loaded) -> Loaded:
             matched(loaded.arms, match, lambda setting: cost_of(setting.network, next(iter(setting.tasks.values()))))
         ),
     )
+
+
+def _find_room(loaded: Loaded) -> None:
+    """Raise ParibusError where a part was given fewer places than the training sequences have tokens."""
+    bound = [
+        arm for arm in loaded.arms if any(getattr(part, "max_length", None) for _, part in arm.setting.network.parts())
+    ]
+    if not bound:
+        return
+    from paribus.training.data import short_of_room
+
+    told = [f"{arm.name}: {lack}" for arm in bound for task in arm.setting.tasks.values()
+            if (lack := short_of_room(arm.setting.network, task))]  # fmt: skip
+    if told:
+        raise ParibusError("\n".join([*told, "raise `max_length` of that part, or leave it away; nothing was run"]))
 
 
 def vet(loaded: Loaded, planned: Plan, store: Store, tell: Callable[[str], None] = lambda _: None) -> None:

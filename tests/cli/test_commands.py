@@ -325,7 +325,7 @@ def test_explain_tells_what_a_key_means_and_where_a_part_has_it(tmp_path: Path) 
     assert "added to the mean square  [rms]" in told
     assert "one of: post, pre, sandwich" in call(tmp_path, "explain", "norm_placement").stdout
     mistaken = call(tmp_path, "explain", "network.mixer.hedas", code=2)
-    assert "did you mean 'network.mixer.heads'?" in mistaken.stderr
+    assert "did you mean network.mixer.heads" in mistaken.stderr
 
 
 def test_the_catalogue_tells_formula_parameters_growth_and_range(tmp_path: Path) -> None:

@@ -251,8 +251,17 @@ def _turning(contrast: Contrast) -> list[object]:
 
 def _identical(compared: Compared) -> Iterator[Warning]:
     same = [arm for arm, contrast in compared.contrasts.items() if contrast.verdict == "identical"]
-    constant = [arm for arm, found in compared.contrasts.items() if found.paired.constant and arm not in same]
+    blunt = [arm for arm in same if _loss_differs(compared, arm)]
+    same = [arm for arm in same if arm not in blunt]
+    constant = [
+        arm for arm, found in compared.contrasts.items() if found.paired.constant and arm not in (*same, *blunt)
+    ]
     for arms, evidence, remedy in (
+        (
+            blunt,
+            "Scores equal the baseline's on every seed, while losses differ",
+            "The metric cannot tell these arms apart: train longer, or compare another metric.",
+        ),
         (same, "Scores equal the baseline's on every seed", "Check that the swap is applied."),
         (
             constant,
@@ -270,6 +279,14 @@ def _identical(compared: Compared) -> Iterator[Warning]:
                 tuple(arms),
                 compared.task.name,
             )
+
+
+def _loss_differs(compared: Compared, arm: str) -> bool:
+    """Whether the swap did something that the metric does not show."""
+    results, task = compared.results, compared.task.name
+    one, other = ([run.value for run in results.observations(name, task, "loss", compared.split) if run.ok]
+                  for name in (arm, results.baseline))  # fmt: skip
+    return bool(one) and one != other
 
 
 def _orders(compared: Compared) -> Iterator[Warning]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -46,8 +47,10 @@ def explain(key: str) -> list[Explained]:
         ends = sorted({entry.key for entry in index if entry.key.endswith(f".{plain}")})
         found = [entry for entry in index if entry.key in ends]
     if not found:
-        known = list(dict.fromkeys(entry.key for entry in index))
-        raise ParibusError(f"no key is called '{key}'{suggestion(plain, known)}")
+        close = get_close_matches(plain, dict.fromkeys(entry.key for entry in index), n=3, cutoff=0.6)
+        meant = f"; did you mean {', '.join(close)}?" if close else ""
+        known = suggestion("", Experiment.model_fields, listing="A file has").lstrip(". ")
+        raise ParibusError(f"no key is called '{key}'{meant or '.'} {known}")
     return [Explained(**{**vars(entry), "place": place}) for entry in found]
 
 
