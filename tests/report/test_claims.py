@@ -197,3 +197,9 @@ def test_looks_split_alpha(made: Made) -> None:
     plan, outcomes = made.experiment(looks=2)
     found = find(plan, outcomes)
     assert found.sections[0].level == "97.5 %"
+
+
+def test_published_numbers_are_told_with_their_source(made: Made) -> None:
+    plan, outcomes = made.experiment(reference={"baseline": {"exact_match": 0.93}, "source": "Somebody 2020"})
+    told = find(plan, outcomes).method[0]
+    assert told == "Published numbers, of other data and budgets than here (Somebody 2020): baseline exact_match 0.93."

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from paribus.planning import Plan
 from paribus.report import tables, tuning
@@ -235,9 +236,21 @@ def _identity(results: Results) -> str:
     return f"plan {results.plan.digest[:8]}" + (f" · code {revision}" if revision else "")
 
 
+def _published(reference: Mapping[str, Any]) -> Iterator[str]:
+    """Numbers that others published, in one sentence."""
+    arms = {name: values for name, values in reference.items() if name != "source"}
+    told = "; ".join(
+        f"{arm} {metric} {general(value, 4)}" for arm, values in arms.items() for metric, value in values.items()
+    )
+    if told:
+        source = f" ({reference['source']})" if reference.get("source") else ""
+        yield f"Published numbers, of other data and budgets than here{source}: {told}."
+
+
 def _method(results: Results) -> Iterator[str]:
     analysis, n = results.analysis, len(results.plan.seeds)
     alpha = analysis.alpha_a_look
+    yield from _published(analysis.reference)
     family = max(1, len(results.others))
     same = "with the same seed" if analysis.pairing == "seed" else "as means over all seeds, by Welch"
     yield (
