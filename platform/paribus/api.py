@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from paribus.network import Network
     from paribus.running.tracking import Uploads
+    from paribus.training.data import Dataset
 
 
 class Silent:
@@ -206,6 +207,11 @@ def results(experiment: str, *, store: str | None = None) -> "pd.DataFrame":
 
 def load_model(run: str, *, store: str | None = None) -> "Network":
     """The trained network of a run, ready to be used; RUN is the start of an id or experiment/arm/seed."""
+    return loaded_run(run, store=store)[0]
+
+
+def loaded_run(run: str, *, store: str | None = None) -> "tuple[Network, Dataset]":
+    """The trained network of a run, and the data as it reads them."""
     from safetensors.torch import load_file
 
     from paribus.network import assemble
@@ -222,4 +228,4 @@ def load_model(run: str, *, store: str | None = None) -> "Network":
     settings = Settings.of(job)
     network = assemble(settings.network, settings.data.sizes())
     network.load_state_dict(load_file(file))
-    return network.eval()
+    return network.eval(), settings.data

@@ -334,3 +334,20 @@ def test_the_catalogue_tells_formula_parameters_growth_and_range(tmp_path: Path)
     assert "v . tanh(W q + U k" in additive
     assert f"{2 * 16 * 64 + 64 + 64:,} parameters; work grows as Q K hidden" in additive
     assert "tuning range 16, 32, 64, 128" in additive
+
+
+def test_a_trained_run_answers_and_shows_where_it_looks(lab: Path, tmp_path: Path) -> None:
+    name, store = "copy-smoke/baseline/1", str(lab / ".paribus")
+    answer = json.loads(call(tmp_path, "predict", name, "--text", "a b zzz", "--store", store, "--json").stdout)
+    assert answer["source"] == ["a", "b", "zzz"]
+    assert answer["unknown"] == ["zzz"]
+    done = call(tmp_path, "attend", name, "--text", "a b", "--target", "a b", "--store", store)
+    assert "cross-attention" in done.stdout
+    page = (tmp_path / "attention.html").read_text()
+    assert page.count("<svg") == 3 * (1 + 2)  # the mean and both heads of three attentions
+    assert "<script" not in page
+    words = ("attend", name, "--text", "a b", "--store", store)
+    looks = json.loads(call(tmp_path, *words, "--json").stdout)
+    assert set(looks["weights"]) == {"encoder.0.mixer", "decoder.0.mixer", "decoder.0.cross"}
+    assert all(abs(sum(row) - 1) < 1e-2 for head in looks["weights"]["decoder.0.cross"] for row in head)
+    assert "got nothing to read" in call(tmp_path, "predict", name, "--text", " ", "--store", store, code=2).stderr

@@ -22,6 +22,8 @@ COMMANDS = {
     "status": "Say how far experiments are.",
     "runs": "List runs.",
     "show": "Show all that is known of one run.",
+    "predict": "Say what a trained run writes for a text.",
+    "attend": "Show where a trained run looks while it reads and writes.",
     "diff": "Show how two runs, arms or files differ.",
     "gc": "Remove what is left over, or one run.",
     "parts": "List the swappable parts, or show those of a family.",

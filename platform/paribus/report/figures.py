@@ -19,6 +19,7 @@ from paribus.report.attention import GLOBAL, LOCAL, Attention, Mosaic
 from paribus.report.grids import Plot
 from paribus.report.lengths import Lengths
 from paribus.report.panels import Curves, Line, Scatter, Slope, Slopes, Spot
+from paribus.store.kept import Array
 
 # The stylesheet exchanges these greys in the dark; colours of arms stay.
 INK, MUTED, GRID = "#1f2328", "#5b6470", "#e3e6ea"
@@ -309,6 +310,11 @@ def mosaic(found: Mosaic) -> bytes:
             top, left = row * (queries + GAP), head * (keys + GAP)
             canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     return _png(canvas)
+
+
+def tile(weights_QK: Array) -> bytes:
+    """One map as a PNG, one pixel a weight."""
+    return _png(1 + np.rint(254 * np.clip(weights_QK.astype(float), 0, 1)).astype(np.uint8))
 
 
 def _png(canvas: NDArray[np.uint8]) -> bytes:

@@ -24,7 +24,7 @@ LEFT, WIDTH = 6.0, 268.0  # of the part of a forest cell that the axis covers
 
 def page(findings: Findings) -> str:
     """The page."""
-    template = _environment().get_template("page.html.j2")
+    template = environment().get_template("page.html.j2")
     files = {
         "contrasts.csv": tables.written(findings.tables.contrasts, tables.CONTRASTS),
         "runs.csv": tables.written(findings.tables.runs, tables.RUNS),
@@ -46,7 +46,7 @@ def page(findings: Findings) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

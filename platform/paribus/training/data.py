@@ -137,7 +137,7 @@ class Dataset:
 
     def split(self, name: str) -> Split:
         if name not in self._splits:
-            self._splits[name] = self._encoded(self.task.examples(name))
+            self._splits[name] = self.encoded(self.task.examples(name))
         return self._splits[name]
 
     def sizes(self) -> Sizes:
@@ -157,7 +157,8 @@ class Dataset:
         decoder = 0.0 if training.inputs is None else float(training.inputs.lengths.mean())
         return Lengths(encoder, decoder, float(training.tokens.mean()))
 
-    def _encoded(self, examples: Sequence[Example]) -> Split:
+    def encoded(self, examples: Sequence[Example]) -> Split:
+        """Examples as one family of networks reads them."""
         sources = [self.source_vocabulary.encode(example.source) for example in examples]
         targets = [self.target_vocabulary.encode(example.target) for example in examples]
         lengths = np.array([[len(source), len(target)] for source, target in zip(sources, targets, strict=True)])

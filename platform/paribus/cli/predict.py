@@ -1,0 +1,37 @@
+"""`paribus predict`: what a trained run writes for a text."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from paribus.cli.output import as_json, note, plain
+
+
+def predict(
+    run: str, /, *, text: str, store: str | None = None, json: Annotated[bool, Parameter(negative="")] = False
+) -> int:
+    """Say what a trained run writes for a text.
+
+    Parameters
+    ----------
+    run
+        The start of an id, or experiment/arm/seed.
+    text
+        A source, such as "three thousand and forty two".
+    store
+        The folder of the store.
+    json
+        Print JSON.
+    """
+    from paribus import api
+    from paribus.training.asking import predict as asked
+
+    network, data = api.loaded_run(run, store=store)
+    answer = asked(network, data, text)
+    if json:
+        as_json(vars(answer))
+        return 0
+    if answer.unknown:
+        note(f"never met in training: {', '.join(answer.unknown)}")
+    plain(answer.text)
+    return 0
