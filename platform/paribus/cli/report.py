@@ -39,6 +39,7 @@ def report(
     if not files:
         raise ParibusError("name at least one experiment file")
     opened = open_store(store, create=False)
+    found = []
     for file in files:
         plan, out_of_date = _stored(file, opened)
         findings, page = written(plan, opened, formats, out_of_date=out_of_date)
@@ -48,6 +49,9 @@ def report(
         if findings.claims:
             plain(findings.claims_text)
         plain(f"Report: {page}")
+        found.append(findings)
+    if len(found) > 1:
+        plain(f"Together: {_together(found, opened, formats)}")
     return 0
 
 
@@ -102,4 +106,18 @@ def written(
         read=lambda run: read(store.run_folder(run)),
     )
     paths = reports.write(findings, store.reports / plan.folder, formats or reports.USUAL)
+    reports.place(store.reports / "index.html", reports.index(store.reports))
     return findings, paths[0]
+
+
+def _together(found: "list[Findings]", store: "Store", formats: list[str]) -> Path:
+    """One report of several experiments, beside theirs."""
+    from paribus import report as reports
+
+    whole = reports.together(found)
+    name = "+".join(one.title for one in found)
+    # As long as a file name may be.
+    folder = store.reports / (name if len(name) <= 120 else f"{name[:100]}+{len(found)}")
+    page = reports.write(whole, folder, formats)[0]
+    reports.place(store.reports / "index.html", reports.index(store.reports))
+    return page

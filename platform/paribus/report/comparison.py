@@ -25,7 +25,7 @@ from paribus.report.numbers import (
     spread,
 )
 from paribus.report.panels import Curves, Scatter, Slopes, curves, differences, scatters, slopes
-from paribus.report.results import Results, change
+from paribus.report.results import Results, change, reproduce
 from paribus.report.samples import Samples, samples
 from paribus.report.warnings import Compared, order
 from paribus.stats.contrast import Contrast, Sample
@@ -103,6 +103,7 @@ class Line:
     differences: tuple[Mapping[str, str], ...]
     cells: tuple[Cell, ...]
     costs: tuple[str, ...]
+    command: str  # that trains it again beside the baseline
 
 
 @dataclass(frozen=True)
@@ -286,6 +287,7 @@ def _line(compared: Compared, arm: Row, places: int, unit: str) -> Line:
         differences=tuple(arm.differences),
         cells=tuple(_cells(compared, arm.name, places)),
         costs=_costs(results, arm.name, task),
+        command="" if contrast is None or results.plan.compared else reproduce(results.plan, arm.name),
     )
 
 

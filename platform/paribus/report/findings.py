@@ -7,6 +7,7 @@ from typing import Any
 
 from paribus.planning import Plan
 from paribus.report import tables, tuning
+from paribus.report.blocks import blocks
 from paribus.report.claims import Claimed, claims
 from paribus.report.comparison import Facts, Line, Section, others, section
 from paribus.report.effects import Explained, effects
@@ -15,7 +16,7 @@ from paribus.report.grids import Block
 from paribus.report.lock import of_locks, state
 from paribus.report.numbers import MISSING, general, level, plural
 from paribus.report.overall import Overall, overall, ranks
-from paribus.report.results import Results
+from paribus.report.results import Results, reproduce
 from paribus.report.tables import Table
 from paribus.report.warnings import Compared, Warning, of_experiment, of_task
 from paribus.stats.paired import floor
@@ -74,7 +75,6 @@ class Findings:
     blocks: tuple[Block, ...]  # further sections
     method: tuple[str, ...]
     provenance: Facts
-    commands: Facts  # arm -> the command that trains it again
     source: str  # the experiment file
     tables: Tables
     claims: tuple[Claimed, ...] = ()
@@ -140,10 +140,12 @@ def find(
         identity=_identity(results),
         sections=sections,
         warnings=warnings,
-        blocks=(tuning.block(results, plan.tuning),) if plan.tuning else (),
+        blocks=(
+            *blocks(claimed, explained),
+            *((tuning.block(results, plan.tuning),) if plan.tuning else ()),
+        ),
         method=tuple(_method(results)),
         provenance=(*_provenance(results), ("analysis lock", state(results, locks))),
-        commands=() if plan.compared else tuple((row.name, reproduce(plan, row.name)) for row in plan.arms[1:]),
         source=plan.text,
         tables=Tables(
             tables.runs(results),
@@ -208,17 +210,6 @@ def _state(results: Results) -> str:
         tally[status] = tally.get(status, 0) + 1
     rest = [f"{count} {status}" for status, count in tally.items() if count and status != "ok"]
     return " · ".join([f"{tally['ok']}/{len(results.plan.runs)} runs ok", *rest])
-
-
-def reproduce(plan: Plan, arm: str = "") -> str:
-    """The command that trains a plan, or one arm of it beside the baseline, where the store lacks it."""
-    if plan.compared:
-        return plan.compared
-    words = ["paribus", "run", plan.file, *(word for text in plan.sets for word in ("--set", text))]
-    words += [word for name in ([arm] if arm else plan.only) for word in ("--arms", name)]
-    count = len(plan.seeds)
-    seeds = [count] if plan.seeds == list(range(1, count + 1)) else plan.seeds
-    return shlex.join([*words, *(word for seed in seeds for word in ("--seeds", str(seed)))])
 
 
 def _environment(results: Results, key: str) -> str:

@@ -41,7 +41,6 @@ def page(findings: Findings) -> str:
         tags=SHOWN_TAGS,
         sections=_contents,
         plot=lambda found: Markup(figures.plot(found)),
-        commands=dict(findings.commands),
     )
 
 

@@ -35,7 +35,8 @@ def _lines(findings: Findings, drawings: Sequence[Drawing]) -> Iterator[str]:
         yield from (safe(line), "")
     yield from ("## Provenance", "")
     yield from _table(("", ""), findings.provenance, "ll")
-    rows = [(arm, command) for arm, command in findings.commands]
+    lines = [line for part in findings.sections for line in part.lines if line.command]
+    rows = list(dict.fromkeys((line.arm, line.command) for line in lines))
     if rows:
         yield from _details("Train one arm again beside the baseline", _table(("arm", "command"), rows, "ll"))
 

@@ -1,5 +1,6 @@
 """A plan with what the store knows of its runs, asked by arm, task and seed."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -179,6 +180,17 @@ def _size(settings: Mapping[str, Any]) -> object:
 def _but_size(settings: Mapping[str, Any]) -> dict[str, Any]:
     task = {key: value for key, value in settings["task"].items() if key != "training_examples"}
     return {**settings, "task": task}
+
+
+def reproduce(plan: Plan, arm: str = "") -> str:
+    """The command that trains a plan, or one arm of it beside the baseline, where the store lacks it."""
+    if plan.compared:
+        return plan.compared
+    words = ["paribus", "run", plan.file, *(word for text in plan.sets for word in ("--set", text))]
+    words += [word for name in ([arm] if arm else plan.only) for word in ("--arms", name)]
+    count = len(plan.seeds)
+    seeds = [count] if plan.seeds == list(range(1, count + 1)) else plan.seeds
+    return shlex.join([*words, *(word for seed in seeds for word in ("--seeds", str(seed)))])
 
 
 def metric_named(task: TaskInfo, name: str) -> MetricInfo:
