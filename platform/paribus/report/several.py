@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from paribus.report.comparison import Section, anchor
+from paribus.report.comparison import Section
 from paribus.report.findings import Findings, Tables
 from paribus.report.html import TEMPLATES, environment
 
@@ -25,7 +25,7 @@ def together(found: Sequence[Findings]) -> Findings:
         answer=" ".join(f"{one.title}: {one.answer}" for one in found),
         state=" — ".join(f"{one.title} {one.state}" for one in found),
         identity=" — ".join(one.identity for one in found),
-        sections=tuple(part for one in found for part in _sections(one)),
+        sections=tuple(part for number, one in enumerate(found, 1) for part in _sections(one, number)),
         warnings=tuple(
             replace(warning, task=one.title, brief=f"{one.title}: {warning.brief}")
             for one in found
@@ -41,11 +41,11 @@ def together(found: Sequence[Findings]) -> Findings:
     )
 
 
-def _sections(one: Findings) -> Iterator[Section]:
+def _sections(one: Findings, number: int) -> Iterator[Section]:
     """The sections under names that no other experiment has."""
     for part in one.sections:
-        lines = tuple(replace(line, anchor=f"{anchor(one.title)}-{line.anchor}") for line in part.lines)
-        yield replace(part, task=f"{one.title}, {part.task}", anchor=f"{anchor(one.title)}-{part.anchor}", lines=lines)
+        lines = tuple(replace(line, anchor=f"of{number}-{line.anchor}") for line in part.lines)
+        yield replace(part, task=f"{one.title}, {part.task}", anchor=f"of{number}-{part.anchor}", lines=lines)
 
 
 @dataclass(frozen=True)
