@@ -187,6 +187,7 @@ def plain(name: str, seed: int, count: int, heads: int) -> list[dict[str, float]
     return [trial.params for trial in study.trials]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.filterwarnings("ignore:.*independent.*")
@@ -236,6 +237,7 @@ def killed_and_resumed(lab: MakeLab, more: str, moments: tuple[int, ...], worker
     return made.tune(Formula(workers=workers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "pruner"), [("tpe", "none"), ("tpe", "hyperband"), ("cmaes", "none"), ("qmc", "median"), ("gp", "median")]
 )
@@ -247,6 +249,7 @@ def test_a_search_that_was_killed_goes_on_as_if_nothing_had_happened(name: str, 
     assert resumed.plan == straight.plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
 def test_with_a_fixed_order_any_number_of_workers_gives_the_same(pruner: str, lab: MakeLab) -> None:
     more = f"{ARMS}tuning: {{trials: 14, order: fixed, pruner: {pruner}, {SPACE}}}\n"

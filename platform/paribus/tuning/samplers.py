@@ -71,7 +71,9 @@ def sampler(name: str, seed: int) -> BaseSampler:
 def pruner(tuning: Tuning, evaluations: int | None) -> BasePruner:
     """A pruner; steps are evaluations counted from 1, or seeds counted from 0."""
     if tuning.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0, interval_steps=1, n_min_trials=1)
+        # Early values of high learning rates mislead: the first third of a run is not judged.
+        warmup = 3 * (evaluations or 0) // 10
+        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=warmup, interval_steps=1, n_min_trials=1)
     if tuning.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(
             min_resource=1, max_resource=evaluations or "auto", reduction_factor=3, bootstrap_count=0
