@@ -1,11 +1,12 @@
 """The Python side of the commands: run an experiment, read its results, load a trained model."""
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paribus.errors import ParibusError, StoreError, suggestion
+from paribus.errors import MachineError, ParibusError, StoreError, suggestion
 from paribus.planning import Plan, outside_parts, plan, source_of
 from paribus.running import Engine, Listener, Summary, cores, execute
 from paribus.spec.load import Loaded, load
@@ -108,15 +109,28 @@ def label(sets: Sequence[str], arms: Sequence[str]) -> str:
     return f"{safe[:50]}-{hashlib.sha256(repr((sets, arms)).encode()).hexdigest()[:8]}"
 
 
-def engine(plan: Plan, store: Store, workers: int | None, uploads: "Uploads | None" = None) -> tuple[Engine, int]:
+def engine(
+    plan: Plan,
+    store: Store,
+    workers: int | None,
+    uploads: "Uploads | None" = None,
+    gpus_per_run: float | None = None,
+) -> tuple[Engine, int]:
     """The pool of this machine, and how many workers it has; with `uploads` a tracker gets its results."""
     from paribus.running.local import Pool
 
     threads = int(plan.machine["threads"])
-    count = workers if workers is not None else _default_workers(plan, threads)
+    if gpus_per_run is not None and not 0 < gpus_per_run <= 1:
+        raise ParibusError(f"--gpus-per-run: got {gpus_per_run:g}, needs a share above 0 and up to 1, such as 0.25")
+    shares = _shares(plan, gpus_per_run or 1.0)
+    if gpus_per_run is not None and not shares:
+        raise MachineError("--gpus-per-run: no GPU was found here, or machine.accelerator asks for another device")
+    count = workers if workers is not None else len(shares) or max(1, cores() // threads)
     if count < 1:
         raise ParibusError(f"--workers: got {count}, needs a whole number above 0")
-    pool = Pool(store.runs, workers=count, threads=threads, retries=int(plan.machine["retries"]))
+    devices = [shares[number % len(shares)] for number in range(count)] if shares else []
+    retries = int(plan.machine["retries"])
+    pool = Pool(store.runs, workers=count, threads=threads, retries=retries, devices=devices)
     return tracked(pool, uploads, plan, store), count
 
 
@@ -151,14 +165,17 @@ def tracked(engine: Engine, uploads: "Uploads | None", planned: Plan, store: Sto
     return Tracked(engine, uploads, name)
 
 
-def _default_workers(plan: Plan, threads: int) -> int:
-    """One per core on CPU; one per GPU, since runs there would share its memory."""
-    if plan.machine["accelerator"] in ("auto", "cuda"):
-        import torch
+def _shares(plan: Plan, share: float) -> list[str]:
+    """The GPU of each worker, the first ones on different GPUs; none where runs train on the CPU."""
+    if plan.machine["accelerator"] not in ("auto", "cuda"):
+        return []
+    import torch
 
-        if torch.cuda.is_available():
-            return torch.cuda.device_count()
-    return max(1, cores() // threads)
+    if not torch.cuda.is_available():
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
+    return names * int(1 / share + 1e-9)
 
 
 def run(
@@ -202,7 +219,7 @@ def results(experiment: str, *, store: str | None = None) -> "pd.DataFrame":
     if found is None:
         known = [plan.folder for plan in opened.database.plans()]
         raise StoreError(f"the store has no experiment called '{experiment}'{suggestion(experiment, known)}")
-    return scores(found, opened.database.outcomes(run.id for run in found.runs))
+    return scores([(found, opened.database.outcomes(run.id for run in found.runs))])
 
 
 def load_model(run: str, *, store: str | None = None) -> "Network":
@@ -212,6 +229,7 @@ def load_model(run: str, *, store: str | None = None) -> "Network":
 
 def loaded_run(run: str, *, store: str | None = None) -> "tuple[Network, Dataset]":
     """The trained network of a run, and the data as it reads them."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from paribus.network import assemble
@@ -227,5 +245,9 @@ def loaded_run(run: str, *, store: str | None = None) -> "tuple[Network, Dataset
     job = next(found.job(other) for other in found.runs if other.id == member.run)
     settings = Settings.of(job)
     network = assemble(settings.network, settings.data.sizes())
-    network.load_state_dict(load_file(file))
+    try:
+        network.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        mend = f"`paribus gc --run {member.run}` removes the run, and the next `paribus run` trains it again"
+        raise StoreError(f"the weights {file} are damaged ({type(error).__name__}); {mend}") from None
     return network.eval(), settings.data

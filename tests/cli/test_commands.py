@@ -100,6 +100,48 @@ def test_reading_commands_load_nothing_heavy(lab: Path) -> None:
         assert done.stdout.splitlines()[-1].strip() == "LOADED", words
 
 
+def test_scores_are_exported_as_a_table(lab: Path) -> None:
+    rows = list(csv.DictReader(call(lab, "export", "copy-smoke").stdout.splitlines()))
+    assert {row["run"] for row in rows} == {member["run"] for member in json.loads(call(lab, "runs", "--json").stdout)}
+    assert "rows: scores.json" in call(lab, "export", "--format", "json", "--out", "scores.json").stdout
+    assert len(json.loads((lab / "scores.json").read_text())) == len(rows)
+    assert "no experiment called 'copy'; did you mean 'copy-smoke'?" in call(lab, "export", "copy", code=2).stderr
+
+
+def test_a_run_is_left_out_with_a_reason_and_taken_in_again(lab: Path) -> None:
+    page = lab / "reports" / "copy-smoke" / "report.md"
+    assert "needs --why with a reason" in call(lab, "exclude", "copy-smoke/baseline/1", code=2).stderr
+    call(lab, "exclude", "copy-smoke/baseline/1", "--why", "the room was on fire")
+    call(lab, "report", "copy-smoke")
+    assert "1 run left out by hand: baseline seed 1: the room was on fire" in page.read_text(encoding="utf-8")
+    assert "0 runs trained, 6 taken from the store" in call(lab, "run", "copy-smoke.yaml", "--quiet").stderr
+    call(lab, "exclude", "copy-smoke/baseline/1", "--undo")
+    call(lab, "report", "copy-smoke")
+    assert "left out" not in page.read_text(encoding="utf-8")
+
+
+def test_a_store_is_taken_over_by_another_one(lab: Path) -> None:
+    told = call(lab, "import", ".paribus", "--store", "second").stdout
+    assert told == "1 experiments, 6 attempts at 6 runs and 6 run folders taken over\n"
+    assert json.loads(call(lab, "status", "--json", "--watch", "--store", "second").stdout)[0]["ok"] == 6
+
+
+def test_progress_and_results_are_told_as_json_lines_where_asked(lab: Path) -> None:
+    sets = ("--set", "training.steps=2", "--set", "training.schedule.warmup=0", "--seeds", "1")
+    words = ("run", "copy-smoke.yaml", *sets, "--json-lines")
+    cut = [json.loads(text) for text in call(lab, *words, "--max-hours", "0.0000001", code=130).stdout.splitlines()]
+    assert cut[0]["event"] == "begin"
+    assert (cut[-1]["event"], cut[-1]["interrupted"]) == ("end", True)
+    again = [json.loads(text)["event"] for text in call(lab, *words).stdout.splitlines()]
+    assert again[-2:] == ["end", "report"]
+
+
+def test_a_table_that_nobody_can_take_is_told_in_a_sentence(lab: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "paribus", "runs"], cwd=lab, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (2, b"cannot write to the output: No space left on device\n")
+
+
 def test_diff_tells_what_differs_between_runs_and_between_arms_of_files(lab: Path) -> None:
     found = json.loads(call(lab, "diff", "copy-smoke/baseline/1", "copy-smoke/no_position/2", "--json").stdout)
     assert {"what": "position", "where": "encoder, decoder", "one": "sinusoidal", "other": "none"} in found

@@ -160,6 +160,33 @@ def test_the_store_lies_in_the_nearest_project_unless_it_is_named(
     assert locate(str(tmp_path / "given")) == tmp_path / "given"
 
 
+def test_two_stores_are_merged_without_loss_or_doubling(store: Store, planned: Plan, tmp_path: Path) -> None:
+    first, second, third = (run.id for run in planned.runs[:3])
+    other = open_store(str(tmp_path / "other"))
+    other.database.save_plan(replace(planned, digest="older", question="Or not?"))
+    other.database.save_plan(planned)
+    for target, value in ((store, 0.5), (other, 0.7)):
+        target.database.add(record(first, value))
+    other.database.add_attempt(second, "crashed", "out of memory")
+    other.database.add(record(second, 0.9))
+    store.database.add_attempt(third, "timeout", "slow")
+    other.database.add_attempt(third, "crashed", "odd")
+    other.database.exclude(second, "a broken fan")
+    other.run_folder(second).mkdir(parents=True)
+    records.write(record(second, 0.9), other.run_folder(second))
+    taken = store.merge(other)
+    assert (taken.experiments, taken.attempts, taken.runs, taken.folders) == (1, 4, 3, 1)
+    assert vars(store.merge(other)) == {"experiments": 0, "attempts": 0, "runs": 0, "folders": 0}
+    outcomes = store.database.outcomes([first, second, third])
+    assert outcomes[first].record == record(first, 0.5)  # what was there stays
+    assert [outcome.attempts for outcome in outcomes.values()] == [2, 2, 2]
+    assert (outcomes[second].status, outcomes[second].error) == ("excluded", "a broken fan")
+    store.database.exclude(second, "")
+    assert store.database.outcomes([second])[second].record == record(second, 0.9)
+    assert records.read(store.run_folder(second)) == record(second, 0.9)
+    assert {status for _, status, _ in store.database.attempts(third)} == {"timeout", "crashed"}
+
+
 def test_an_attempt_that_broke_off_does_not_take_the_place_of_a_result(store: Store, planned: Plan) -> None:
     run = planned.runs[0].id
     store.database.add(record(run, 0.5))

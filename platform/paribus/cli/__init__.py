@@ -25,6 +25,9 @@ COMMANDS = {
     "predict": "Say what a trained run writes for a text.",
     "attend": "Show where a trained run looks while it reads and writes.",
     "diff": "Show how two runs, arms or files differ.",
+    "export": "Write scores as a table.",
+    "import": "Take over what another store holds.",
+    "exclude": "Leave a run out of reports, with a reason that they print.",
     "gc": "Remove what is left over, or one run.",
     "parts": "List the swappable parts, or show those of a family.",
     "check-part": "Ask a part for every promise of its family.",
@@ -35,4 +38,5 @@ COMMANDS = {
 }
 
 for name, text in COMMANDS.items():
-    app.command(f"paribus.cli.{name.replace('-', '_')}:{name.replace('-', '_')}", name=name, help=text)
+    module = "import_" if name == "import" else name.replace("-", "_")  # import is a word of Python's own
+    app.command(f"paribus.cli.{module}:{module}", name=name, help=text)

@@ -1,8 +1,10 @@
 """What is shown while runs are trained: a table that moves on a terminal, plain lines elsewhere."""
 
+import json
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Group
@@ -167,6 +169,35 @@ class Quiet(Shown):
         pass
 
 
+class JsonLines(Shown):
+    """Each event as one JSON object on stdout."""
+
+    def begin(self, plan: Plan, waiting: Sequence[Run], workers: int) -> None:
+        super().begin(plan, waiting, workers)
+        line({"event": "begin", "experiment": plan.folder, "runs": len(waiting), "workers": workers})
+
+    def hear(self, event: Event) -> None:
+        self.heard(event)
+        run = self.names[event.job.id]
+        who = {"run": run.id, "arm": run.arm, "task": run.task, "seed": run.seed}
+        if isinstance(event, Moved):
+            line(
+                {"event": "progress", **who, **{name: value for name, value in event.news.items() if name != "curves"}}
+            )
+            return
+        scores = [vars(score) for score in event.record.scores] if event.record else []
+        ended = {"status": event.status, "reason": event.reason, "final": event.final, "scores": scores}
+        line({"event": "run", **who, **ended})
+
+    def end(self) -> None:
+        pass
+
+
+def line(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
 def _news(event: Moved) -> str:
     news = event.news
     words = [f"step {news['step']}/{news['steps']}"]
@@ -184,8 +215,10 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-def listener(quiet: bool) -> Listener:
-    """The way of showing that fits where stderr goes."""
+def listener(quiet: bool, json_lines: bool = False) -> Listener:
+    """The way of showing that was asked for, or fits where stderr goes."""
+    if json_lines:
+        return JsonLines()
     if quiet:
         return Quiet()
     return Moving() if err.is_terminal and not err.is_dumb_terminal else Lines()

@@ -9,6 +9,8 @@ from paribus.cli.output import note, plain
 
 if TYPE_CHECKING:
     from paribus.planning import Plan
+    from paribus.report import Findings
+    from paribus.running import Limits, Listener
     from paribus.running.tracking import Uploads
     from paribus.spec.load import Loaded
     from paribus.store.folder import Store
@@ -25,7 +27,11 @@ def run(
     store: str | None = None,
     fresh: Annotated[bool, Parameter(negative="")] = False,
     smoke: Annotated[bool, Parameter(negative="")] = False,
+    gpus_per_run: float | None = None,
+    max_hours: float | None = None,
+    max_failures: int | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
+    json_lines: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Train what is missing, then write the report.
 
@@ -42,15 +48,25 @@ def run(
     workers
         How many runs at once; one per core or GPU if left out.
     store
-        The folder of the store.
+        The folder of the store, or postgresql://USER:PASSWORD@HOST/DATABASE for several machines.
     fresh
         Train again what has a result; the old attempts are kept.
     smoke
         Two steps of every arm, and whether each can learn one batch by heart.
+    gpus_per_run
+        The share of a GPU for each run, such as 0.25; one if left out.
+    max_hours
+        Stop in order after so many hours; the same command goes on.
+    max_failures
+        Stop in order once more runs than this have failed.
     quiet
         Show only what goes wrong.
+    json_lines
+        Print progress and results as one JSON object a line, for other programs.
     """
     from paribus import api
+    from paribus.cli.live import listener
+    from paribus.running import Limits
     from paribus.store.folder import open_store
 
     if smoke:
@@ -61,9 +77,13 @@ def run(
     loaded, plan = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
     opened = open_store(store)
     api.vet(loaded, plan, opened, note)
+    limits = Limits(max_failures, max_hours)
     copies = api.uploads(loaded, plan, opened, note)
     try:
-        return _run(loaded, plan, opened, copies, workers, fresh=fresh, quiet=quiet)
+        shown = listener(quiet, json_lines)
+        return _run(
+            loaded, plan, opened, copies, workers, gpus_per_run, limits, shown, fresh=fresh, quiet=quiet or json_lines
+        )
     finally:
         if copies is not None:
             copies.close()
@@ -75,15 +95,19 @@ def _run(
     opened: "Store",
     copies: "Uploads | None",
     workers: int | None,
+    gpus_per_run: float | None,
+    limits: "Limits",
+    shown: "Listener",
     *,
     fresh: bool,
     quiet: bool,
 ) -> int:
     """Tune where the file asks for it, train, report."""
     from paribus import api
-    from paribus.cli.live import listener
+    from paribus.cli.live import JsonLines, line
     from paribus.running import execute
 
+    json_lines = isinstance(shown, JsonLines)
     if loaded.experiment.tuning is not None:
         from paribus.cli.tune import search
 
@@ -92,22 +116,23 @@ def _run(
             note("the tuning is not over yet; the same command goes on with what is missing")
             return 130
         plan = tuned.plan
-    engine, count = api.engine(plan, opened, workers, copies)
-    summary = execute(plan, opened, engine, listener(quiet), workers=count, fresh=fresh)
+    engine, count = api.engine(plan, opened, workers, copies, gpus_per_run)
+    summary = execute(plan, opened, engine, shown, workers=count, fresh=fresh, limits=limits)
     note(_told(summary.trained, summary.reused))
     if summary.interrupted:
-        note("interrupted; the same command goes on with what is missing")
+        note(f"{summary.stopped or 'interrupted'}; the same command goes on with what is missing")
+    if json_lines:
+        ended = {"failed": summary.broken, "diverged": summary.diverged, "interrupted": summary.interrupted}
+        line({"event": "end", "trained": summary.trained, "reused": summary.reused, **ended})
+    if summary.interrupted:
         return 130
     from paribus.cli.report import written
 
     findings, page = written(plan, opened)
-    plain(findings.table_text)
-    plain(findings.answer)
-    if findings.effects:
-        plain(findings.effects_text)
-    if findings.claims:
-        plain(findings.claims_text)
-    plain(f"\nReport: {page}")
+    if json_lines:
+        line({"event": "report", "answer": findings.answer, "page": str(page)})
+    else:
+        _print(findings, page)
     if copies is not None:
         copies.report(findings.tables.contrasts, page)
     for run_id in summary.diverged:
@@ -115,6 +140,16 @@ def _run(
     for run_id, reason in summary.broken.items():
         note(f"failed: {opened.find(run_id).name}: {reason}; `paribus show {run_id}` says more")
     return 1 if summary.broken else 0
+
+
+def _print(findings: "Findings", page: Path) -> None:
+    plain(findings.table_text)
+    plain(findings.answer)
+    if findings.effects:
+        plain(findings.effects_text)
+    if findings.claims:
+        plain(findings.claims_text)
+    plain(f"\nReport: {page}")
 
 
 def _told(trained: int, reused: int) -> str:

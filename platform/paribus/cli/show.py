@@ -43,6 +43,8 @@ def show(run: str, /, *, store: str | None = None, json: Annotated[bool, Paramet
     plain(f"  {count(record.cost.get('parameters', 0))} parameters; {opened.run_folder(member.run)}")
     rows = [(s.split, s.metric, "" if s.value is None else f"{s.value:.6g}", s.reason) for s in record.scores]
     table("", ["split", "metric", "value", ""], rows, right=["value"])
+    for text in record.notes:
+        plain(text)
     environment = ", ".join(f"{name} {value}" for name, value in record.environment.items() if value not in ("", None))
     plain(environment)
     return 0

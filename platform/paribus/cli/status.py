@@ -1,32 +1,61 @@
 """`paribus status`: how far experiments are."""
 
+import time
 from collections import Counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from paribus.cli.output import as_json, plain, table
 
+if TYPE_CHECKING:
+    from paribus.store.folder import Store
 
-def status(*, store: str | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+
+EVERY = 2.0  # seconds between looks
+
+
+def status(
+    *,
+    watch: Annotated[bool, Parameter(negative="")] = False,
+    store: str | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
     """Say how far experiments are.
 
     Parameters
     ----------
+    watch
+        Say it again whenever something has changed, until nothing is pending or Ctrl-C.
     store
-        The folder of the store.
+        The folder of the store, or postgresql://USER:PASSWORD@HOST/DATABASE.
     json
         Print JSON.
     """
     from paribus.store.folder import open_store
 
     opened = open_store(store, create=False)
+    counts = _counted(opened)
+    _told(opened, counts, json)
+    while watch and any(count["pending"] for count in counts.values()):
+        time.sleep(EVERY)
+        before, counts = counts, _counted(opened)
+        if counts != before:
+            _told(opened, counts, json)
+    return 0
+
+
+def _counted(opened: "Store") -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {}
     for member in opened.database.members():
         counts.setdefault(member.experiment, Counter())[member.status] += 1
+    return counts
+
+
+def _told(opened: "Store", counts: dict[str, Counter[str]], json: bool) -> None:
     if json:
         as_json([{"experiment": name, "runs": count.total(), **count} for name, count in counts.items()])
-        return 0
+        return
     rows = []
     for name, count in counts.items():
         others = ", ".join(
@@ -34,5 +63,5 @@ def status(*, store: str | None = None, json: Annotated[bool, Parameter(negative
         )
         rows.append((name, f"{count['ok']}/{count.total()}", count["pending"], others))
     table("", ["experiment", "ok", "pending", "others"], rows, right=["ok", "pending"])
-    plain(f"store: {opened.folder}")
-    return 0
+    drivers = len(opened.database.drivers())
+    plain(f"store: {opened.database.shown}" + (f"; drivers at work: {drivers}" if drivers else ""))

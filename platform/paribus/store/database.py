@@ -396,6 +396,24 @@ class Database:
             connection.execute(sql.delete(AttemptRow).where(AttemptRow.run == run))
             connection.execute(sql.delete(ExclusionRow).where(ExclusionRow.run == run))
 
+    # Other stores
+
+    def merge(self, other: "Database") -> "Merged":
+        """Take over what another database holds and this one lacks."""
+        merged = Merged()
+        with other._reading() as source, self._writing() as target:
+            merged.experiments = _merge_experiments(source, target)
+            runs = list(source.execute(sql.select(RunRow.id).order_by(RunRow.id)).scalars())
+            for run in runs:
+                attempts = _merge_attempts(source, target, run)
+                merged.attempts += attempts
+                merged.runs += bool(attempts)
+            kept = set(target.execute(sql.select(ExclusionRow.run)).scalars())
+            for row in source.execute(sql.select(ExclusionRow)):
+                if row.run not in kept:
+                    target.execute(sql.insert(ExclusionRow).values(run=row.run, why=row.why, at=row.at))
+        return merged
+
     # Which driver trains what
 
     @_patient
@@ -490,6 +508,56 @@ class Database:
             if self._opened and self.file is None and _is_lost(error):
                 raise Lost(f"the database {self.shown} does not answer ({_first_line(error)})") from error
             raise StoreError(f"the database {self.shown} {_told(_first_line(error), self.file)}") from error
+
+
+@dataclass
+class Merged:
+    """How much was taken over."""
+
+    experiments: int = 0
+    attempts: int = 0
+    runs: int = 0
+    folders: int = 0
+
+
+def _merge_experiments(source: Connection, target: Connection) -> int:
+    known = {(row.folder, row.digest) for row in target.execute(sql.select(ExperimentRow.folder, ExperimentRow.digest))}
+    new = [row for row in source.execute(sql.select(ExperimentRow)) if (row.folder, row.digest) not in known]
+    for row in new:
+        values = {name: getattr(row, name) for name in ("name", "folder", "digest", "used_at", "plan")}
+        key = target.execute(sql.insert(ExperimentRow).values(values).returning(ExperimentRow.id)).scalar_one()
+        members = source.execute(sql.select(MemberRow).where(MemberRow.experiment == row.id))
+        rows = [{"experiment": key, **{n: getattr(m, n) for n in ("arm", "task", "seed", "run")}} for m in members]
+        if rows:
+            target.execute(sql.insert(MemberRow), rows)
+    return len(new)
+
+
+def _merge_attempts(source: Connection, target: Connection, run: str) -> int:
+    """How many attempts at a run were new; the newest counts, unless it would take the place of a result."""
+    query = sql.select(AttemptRow).where(AttemptRow.run == run).order_by(AttemptRow.id)
+    ours = {(row.status, row.reason, row.finished_at) for row in target.execute(query)}
+    new = [row for row in source.execute(query) if (row.status, row.reason, row.finished_at) not in ours]
+    for row in new:
+        values = {name: getattr(row, name) for name in ("run", "status", "reason", "finished_at", "record")}
+        key = target.execute(sql.insert(AttemptRow).values(values).returning(AttemptRow.id)).scalar_one()
+        chosen = sql.select(RunRow.attempt, RunRow.status).where(RunRow.id == run)
+        theirs = source.execute(chosen).one()
+        if row.id != theirs.attempt:
+            continue
+        mine = target.execute(chosen).one_or_none()
+        if mine is not None and mine.status in records.RESULTS:
+            continue
+        target.execute(sql.delete(ScoreRow).where(ScoreRow.run == run))
+        target.execute(sql.delete(RunRow).where(RunRow.id == run))
+        target.execute(sql.insert(RunRow).values(id=run, status=row.status, attempt=key))
+        names = ("run", "split", "metric", "value", "reason")
+        scores = [
+            {n: getattr(s, n) for n in names} for s in source.execute(sql.select(ScoreRow).where(ScoreRow.run == run))
+        ]
+        if scores:
+            target.execute(sql.insert(ScoreRow), scores)
+    return len(new)
 
 
 def hidden(address: str) -> str:

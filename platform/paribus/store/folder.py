@@ -9,7 +9,7 @@ from platform import node
 
 from paribus.errors import StoreError
 from paribus.store import record as records
-from paribus.store.database import Database, Member, hidden
+from paribus.store.database import Database, Member, Merged, hidden
 
 VARIABLE = "PARIBUS_STORE"
 
@@ -44,6 +44,21 @@ class Store:
                 self.database.add(records.read(folder))
                 found.append(folder.name)
         return found
+
+    def merge(self, other: "Store") -> Merged:
+        """Take over what another store holds and this one lacks, its folders first."""
+        folders = 0
+        for folder in sorted(other.runs.iterdir()) if other.runs.is_dir() else ():
+            target = self.run_folder(folder.name)
+            if (folder / records.FILE).is_file() and not target.exists():
+                partial = target.with_name(f"{target.name}.partial-{node()}-{os.getpid()}")
+                shutil.rmtree(partial, ignore_errors=True)
+                shutil.copytree(folder, partial)
+                partial.rename(target)
+                folders += 1
+        merged = self.database.merge(other.database)
+        merged.folders = folders
+        return merged
 
     def remove(self, run: str) -> None:
         """Remove a run's row and folder together."""

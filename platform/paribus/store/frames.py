@@ -1,6 +1,7 @@
 """What a store holds as pandas frames."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -10,9 +11,16 @@ from paribus.store.record import Outcome
 COLUMNS = ["experiment", "arm", "task", "seed", "run", "status", "split", "metric", "value", "reason"]
 
 
-def scores(plan: Plan, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
-    """One row for each score; a run without scores is one row without a value."""
+def scores(experiments: Iterable[tuple[Plan, Mapping[str, Outcome]]]) -> pd.DataFrame:
+    """One row for each score of some experiments; a run without scores is one row without a value."""
     rows = []
+    for plan, outcomes in experiments:
+        rows += _rows(plan, outcomes)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _rows(plan: Plan, outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     for run in plan.runs:
         outcome = outcomes[run.id]
         base = {
@@ -25,4 +33,4 @@ def scores(plan: Plan, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
         }
         found = outcome.record.scores if outcome.record is not None else []
         rows += [{**base, **vars(score)} for score in found] or [{**base, "reason": outcome.error}]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return rows

@@ -1,0 +1,27 @@
+"""`paribus import`: take over what another store holds."""
+
+from paribus.cli.output import plain
+
+
+def import_(other: str, /, *, store: str | None = None) -> int:
+    """Take over what another store holds: experiments, runs with all attempts, and their folders.
+
+    What is there already stays as it is, so that a second call changes nothing.
+
+    Parameters
+    ----------
+    other
+        The folder of the other store, or its postgresql:// address.
+    store
+        The folder of this store, or its postgresql:// address.
+    """
+    from paribus.store.folder import open_store
+
+    source = open_store(other, create=False)
+    target = open_store(store)
+    taken = target.merge(source)
+    plain(
+        f"{taken.experiments} experiments, {taken.attempts} attempts at {taken.runs} runs "
+        f"and {taken.folders} run folders taken over"
+    )
+    return 0
