@@ -105,7 +105,10 @@ def test_scores_are_exported_as_a_table(lab: Path) -> None:
     assert {row["run"] for row in rows} == {member["run"] for member in json.loads(call(lab, "runs", "--json").stdout)}
     assert "rows: scores.json" in call(lab, "export", "--format", "json", "--out", "scores.json").stdout
     assert len(json.loads((lab / "scores.json").read_text())) == len(rows)
-    assert "no experiment called 'copy'; did you mean 'copy-smoke'?" in call(lab, "export", "copy", code=2).stderr
+    assert (
+        "no experiment called 'copy-smok'; did you mean 'copy-smoke'?"
+        in call(lab, "export", "copy-smok", code=2).stderr
+    )
 
 
 def test_a_run_is_left_out_with_a_reason_and_taken_in_again(lab: Path) -> None:

@@ -25,7 +25,27 @@ MORE = """\
 arms: {one_head: {network.mixer.heads: 1}, summed: {training.accumulate: 2, network.dropout: 0.2}}
 machine: {checkpoint: {every_seconds: 1}, retries: 100}
 """
-SETS = ["training.steps=4000", "training.evaluate.every=0.05", "training.schedule=constant"]
+SETS = [
+    "training.steps=600", "training.evaluate.every=0.1", "training.schedule=constant",
+    "network.mixer.score=lab.unhurried",
+]  # fmt: skip
+UNHURRIED = '''"""A score that takes its time, so that there is some to be killed in, however quick the machine."""
+import time
+from paribus.parts import Part
+from paribus.parts.score.dot import Dot
+
+class Spec(Part):
+    def build(self, *, head_dim):
+        return Unhurried(head_dim)
+
+class Unhurried(Dot):
+    def forward(self, *inputs):
+        time.sleep(0.005 * self.training)
+        return super().forward(*inputs)
+    def fused(self, *inputs):
+        time.sleep(0.005 * self.training)
+        return super().fused(*inputs)
+'''
 
 
 def command(file: Path, store: Path) -> list[str]:
@@ -101,6 +121,9 @@ def state(store: Path) -> set[tuple[str, int]]:
 
 @pytest.fixture
 def straight(write: Write, tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "__init__.py").touch()
+    (tmp_path / "lab" / "unhurried.py").write_text(UNHURRIED)
     file = write(MORE)
     done = subprocess.run(command(file, tmp_path / "straight"), capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
@@ -162,7 +185,10 @@ def test_a_driver_that_is_asked_to_end_ends_in_order_and_is_gone_on_with(
     assert numbers(store) == straight
 
 
-def test_ctrl_c_while_workers_start_is_told_in_a_sentence(write: Write, tmp_path: Path) -> None:
+def test_ctrl_c_while_workers_start_is_told_in_a_sentence(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "SETS", ["training.steps=100000"])
     for wait in (0.3, 1.5, 3.0, 5.0):
         driver = begin(write(MORE), tmp_path / "store")
         time.sleep(wait)
