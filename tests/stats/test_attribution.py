@@ -1,10 +1,13 @@
-from itertools import combinations
+from itertools import combinations, pairwise, permutations
 from math import isnan
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from numpy.random import default_rng
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from paribus.stats.attribution import Changes, all_orders, along, left_out, prefixes
 
@@ -79,3 +82,35 @@ def test_sampled_orders_add_up_too(picks: list[int]) -> None:
     orders = [all_orders(NAMES)[pick] for pick in picks]
     found = along(cells(3), orders)
     assert sum(share.effect.mean for share in found.shares) == pytest.approx(found.total.mean)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10, 20])
+def test_every_share_of_either_design_is_tested_over_seeds_and_corrected(seeds: int) -> None:
+    dice = default_rng(seeds)
+    table = {subset: {seed: worth(subset) + dice.normal() for seed in range(seeds)} for subset in cells(1)}
+    whole, nothing = frozenset(NAMES), frozenset[str]()
+    without = {name: table[whole - {name}] for name in NAMES}
+    found = left_out(table[whole], without, table[nothing])
+    left = [np.subtract(list(table[whole].values()), list(without[name].values())) for name in NAMES]
+    known = [stats.ttest_1samp(values, 0.0) for values in left]
+    assert [share.effect.p for share in found.shares] == pytest.approx([test.pvalue for test in known])
+    assert [share.p for share in found.shares] == pytest.approx(
+        list(multipletests([test.pvalue for test in known], method="holm")[1])
+    )
+    steps = [prefixes(order) for order in permutations(NAMES)]
+    for share in along(table, all_orders(NAMES)).shares:
+        gains = [
+            np.subtract(list(table[after].values()), list(table[before].values()))
+            for way in steps
+            for before, after in pairwise(way)
+            if after - before == {share.change}
+        ]
+        assert share.effect.p == pytest.approx(stats.ttest_1samp(np.mean(gains, axis=0), 0.0).pvalue)
+
+
+def test_shares_without_noise_have_no_p_and_one_change_is_the_whole() -> None:
+    table = {subset: dict.fromkeys(range(5), worth(subset)) for subset in cells(1)}
+    assert all(isnan(share.p) for share in along(table, all_orders(NAMES)).shares)
+    one = along({subset: table[subset] for subset in (frozenset[str](), frozenset({"norm"}))}, [("norm",)])
+    assert one.shares[0].effect.mean == one.total.mean == 1
+    assert left_out({}, {}, {}).shares == ()

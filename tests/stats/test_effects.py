@@ -1,8 +1,10 @@
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from numpy.random import default_rng
+from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
@@ -135,3 +137,25 @@ def test_units_scale_effects_and_the_order_of_runs_changes_nothing(unit: float, 
     for one, other in zip(of(scores).effects, of(changed).effects, strict=True):
         assert (other.f, other.p, other.omega2) == pytest.approx((one.f, one.p, one.omega2))
         assert other.steps[0].estimate == pytest.approx(unit * one.steps[0].estimate)
+
+
+@pytest.mark.parametrize(("levels", "seeds"), [(2, 2), (2, 20), (3, 5), (30, 3)])
+def test_one_factor_of_up_to_thirty_levels_is_a_two_way_analysis_of_variance(levels: int, seeds: int) -> None:
+    names = tuple(f"v{index}" for index in range(levels))
+    dice = default_rng(levels)
+    scores = [Score((name,), seed, round(dice.normal(), 1)) for name in names for seed in range(seeds)]
+    found = factorial({"norm": names}, scores)
+    table = np.array([score.value for score in scores]).reshape(levels, seeds)
+    rest = table - table.mean(1, keepdims=True) - table.mean(0) + table.mean()
+    df = (levels - 1) * (seeds - 1)
+    f = seeds * table.mean(1).var(ddof=1) / ((rest**2).sum() / df)
+    assert (found.effects[0].f, found.df) == pytest.approx((f, df))
+    assert found.effects[0].p == found.effects[0].p_holm == pytest.approx(stats.f.sf(f, levels - 1, df))
+
+
+def test_a_score_that_is_not_a_number_is_a_missing_run() -> None:
+    scores = grid(4)
+    holed = [Score(scores[0].levels, scores[0].seed, float("nan")), *scores[1:]]
+    assert of(holed).effects == of(scores[1:]).effects
+    assert not of(holed).balanced
+    assert factorial({"norm": ("layer",)}, scores).problem == "every factor needs two values or more"

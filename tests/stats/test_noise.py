@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from numpy.random import default_rng
+from scipy import stats
 
 from paribus.stats.noise import of_examples, of_share, optimism
 
@@ -35,3 +36,23 @@ def test_both_noises_are_wider_than_one() -> None:
 def test_one_seed_has_no_spread_over_seeds() -> None:
     found = of_examples(np.ones((1, 4)), np.zeros((1, 4)), default_rng(0), draws=20)
     assert (found.se_seeds, found.mean) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5, 10, 20])
+def test_both_standard_errors_are_those_of_plain_means_at_every_size(seeds: int) -> None:
+    dice = default_rng(seeds)
+    arm, base = dice.random((seeds, 40)).round(1), dice.random((seeds, 40)).round(1)
+    found = of_examples(arm, base, default_rng(0), draws=300)
+    assert found.se_examples == pytest.approx(stats.sem((arm - base).mean(0)))
+    assert found.se_seeds == pytest.approx(stats.sem((arm - base).mean(1)) if seeds > 1 else 0.0)
+    assert found.mean == pytest.approx(arm.mean() - base.mean())
+    half = (found.by_examples.high - found.by_examples.low) / 2
+    assert half == pytest.approx(1.96 * found.se_examples, rel=0.2)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 10, 20])
+def test_equal_examples_have_no_noise_at_any_size(size: int) -> None:
+    found = of_examples(np.ones((3, size)), np.zeros((3, size)), default_rng(0), draws=20)
+    assert (found.se_examples, found.by_examples.low, found.by_examples.high) == (0.0, 1.0, 1.0)
+    assert of_share(0.25, size) == pytest.approx(stats.binom.std(size, 0.25) / size)
+    assert of_share(1.0, size) == of_share(0.5, 0) == 0.0

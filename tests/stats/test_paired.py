@@ -4,13 +4,29 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from paribus.stats.paired import Paired, correlation, floor, hedges, paired, sign_flip, superiority, welch
+from paribus.stats.paired import (
+    Paired,
+    correlation,
+    floor,
+    hedges,
+    no_spread,
+    p_different,
+    p_equivalent,
+    paired,
+    sign_flip,
+    superiority,
+    unpaired,
+    welch,
+)
 
 ARM = np.array([0.91, 0.84, 0.93, 0.88, 0.97, 0.90, 0.86, 0.95, 0.89, 0.92])
 BASELINE = np.array([0.85, 0.86, 0.88, 0.87, 0.90, 0.83, 0.87, 0.91, 0.82, 0.90])
+
+MORE = np.array([0.91, 0.84, 0.84, 0.88, 0.99, 0.93, 0.80, 0.95, 0.87, 0.94])
+ARMS, BASELINES = np.r_[ARM, MORE], np.r_[BASELINE, BASELINE[::-1]]  # with ties, for up to 20 seeds
 
 scores = some.lists(some.tuples(some.floats(-3, 3), some.floats(-3, 3)), min_size=3, max_size=8)
 
@@ -19,26 +35,26 @@ def of(arm: np.ndarray, baseline: np.ndarray, effect: float | None = None, compa
     return paired(arm, baseline, alpha=0.05, comparisons=comparisons, smallest_effect=effect)
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 10])
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 20])
 def test_interval_and_p_are_those_of_the_paired_t_test(n: int) -> None:
-    found, known = of(ARM[:n], BASELINE[:n]), stats.ttest_rel(ARM[:n], BASELINE[:n])
+    found, known = of(ARMS[:n], BASELINES[:n]), stats.ttest_rel(ARMS[:n], BASELINES[:n])
     ends = known.confidence_interval(0.95)
     assert (found.t, found.p) == pytest.approx((known.statistic, known.pvalue))
     assert (found.interval.low, found.interval.high) == pytest.approx((ends.low, ends.high))
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 10])
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 20])
 def test_the_simultaneous_interval_is_bonferronis(n: int) -> None:
-    found = of(ARM[:n], BASELINE[:n], comparisons=5)
-    ends = stats.ttest_rel(ARM[:n], BASELINE[:n]).confidence_interval(0.99)
+    found = of(ARMS[:n], BASELINES[:n], comparisons=5)
+    ends = stats.ttest_rel(ARMS[:n], BASELINES[:n]).confidence_interval(0.99)
     assert (found.simultaneous.low, found.simultaneous.high) == pytest.approx((ends.low, ends.high))
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 10])
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 20])
 def test_equivalence_is_that_of_two_one_sided_tests(n: int) -> None:
-    found = of(ARM[:n], BASELINE[:n], effect=0.04)
-    assert found.p_tost == pytest.approx(ttost_paired(ARM[:n], BASELINE[:n], -0.04, 0.04)[0])
-    known = stats.ttest_1samp(ARM[:n] - BASELINE[:n], -0.04, alternative="greater")
+    found = of(ARMS[:n], BASELINES[:n], effect=0.04)
+    assert found.p_tost == pytest.approx(ttost_paired(ARMS[:n], BASELINES[:n], -0.04, 0.04)[0])
+    known = stats.ttest_1samp(ARMS[:n] - BASELINES[:n], -0.04, alternative="greater")
     assert found.p_not_worse == pytest.approx(known.pvalue)
 
 
@@ -134,3 +150,61 @@ def test_the_order_of_seeds_changes_nothing(pairs: list[tuple[float, float]], di
     order = np.array(sorted(range(len(pairs)), key=lambda _: dice.random()))  # type: ignore[attr-defined]
     one, other = of(x, y, 0.5), of(x[order], y[order], 0.5)
     assert (one.p, one.p_signflip, one.mean) == pytest.approx((other.p, other.p_signflip, other.mean), nan_ok=True)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 10, 20])
+def test_what_forgets_or_measures_pairs_is_that_of_scipy_at_every_size(n: int) -> None:
+    x, y = ARMS[:n], BASELINES[:n]
+    assert superiority(x, y) == pytest.approx(stats.mannwhitneyu(x, y).statistic / n**2)
+    if n == 1:
+        assert isnan(welch(x, y))
+    else:
+        assert welch(x, y) == pytest.approx(stats.ttest_ind(x, y, equal_var=False).pvalue)
+    if n < 3:
+        assert isnan(correlation(x, y))
+    else:
+        assert correlation(x, y) == pytest.approx(stats.pearsonr(x, y).statistic)
+
+
+@pytest.mark.parametrize("n", [3, 5, 10, 20])
+def test_effect_sizes_and_counts_are_those_of_their_formulas(n: int) -> None:
+    found, differences = of(ARMS[:n], BASELINES[:n]), ARMS[:n] - BASELINES[:n]
+    nu = n - 1
+    factor = special.gamma(nu / 2) / (np.sqrt(nu / 2) * special.gamma((nu - 1) / 2))
+    assert found.dz == pytest.approx(differences.mean() / differences.std(ddof=1))
+    assert found.gz == pytest.approx(factor * found.dz)
+    assert (found.wins, found.ties, found.losses) == tuple(
+        int(some.sum()) for some in (differences > 0, differences == 0, differences < 0)
+    )
+    assert found.signflip_floor == 2.0 ** (1 - (differences != 0).sum())
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 20])
+@pytest.mark.parametrize("others", [0, 2])
+def test_without_pairs_the_interval_is_that_of_welch(n: int, others: int) -> None:
+    x, y = (dict(enumerate(values)) for values in (ARMS[:n], np.r_[BASELINES[:n], BASELINES[:others] + 0.01]))
+    found = unpaired(x, y, alpha=0.05, comparisons=4, smallest_effect=0.05)
+    known = stats.ttest_ind(list(x.values()), list(y.values()), equal_var=False)
+    ends, wide = known.confidence_interval(0.95), known.confidence_interval(1 - 0.05 / 4)
+    assert (found.t, found.df, found.p) == pytest.approx((known.statistic, known.df, known.pvalue))
+    assert (found.interval.low, found.simultaneous.high) == pytest.approx((ends.low, wide.high))
+
+
+def test_without_pairs_one_run_none_and_no_spread_have_no_test() -> None:
+    for x, y in (({1: 1.0}, {1: 2.0}), ({}, {1: 2.0}), ({1: 1.0, 2: 1.0}, {1: 2.0, 2: 2.0})):
+        found = unpaired(x, y, alpha=0.05, comparisons=1, smallest_effect=0.1)
+        assert isnan(found.p)
+        assert isnan(found.p_tost)
+
+
+def test_only_the_rounding_of_subtraction_is_no_spread() -> None:
+    shifted = ARM + 0.1
+    assert no_spread(float((shifted - ARM).std(ddof=1)), shifted, ARM)
+    assert not no_spread(1e-9, shifted, ARM)
+
+
+@pytest.mark.parametrize(("mean", "se", "df"), [(0.3, 0.1, 1), (-0.3, 0.2, 4), (0.0, 0.1, 9), (0.5, 0.1, 19)])
+def test_p_values_of_a_mean_are_tails_of_t(mean: float, se: float, df: int) -> None:
+    assert float(p_different(mean, se, df)) == pytest.approx(2 * stats.t.cdf(-abs(mean) / se, df))
+    ends = stats.t.sf((mean + 0.4) / se, df), stats.t.cdf((mean - 0.4) / se, df)
+    assert float(p_equivalent(mean, se, df, 0.4)) == pytest.approx(max(ends))

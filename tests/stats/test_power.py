@@ -1,4 +1,8 @@
+from collections.abc import Callable
+from math import sqrt
+
 import pytest
+from scipy import integrate, stats
 from statsmodels.stats.power import TTestPower
 
 from paribus.stats.interval import of_sd
@@ -49,3 +53,28 @@ def test_hopeless_is_none() -> None:
 def test_the_interval_of_a_standard_deviation_holds_it_asymmetrically() -> None:
     found = of_sd(1.0, 5)
     assert (found.low, found.high) == pytest.approx((0.717, 1.939), abs=1e-3)  # sqrt(4 / 7.779), sqrt(4 / 1.064)
+
+
+def over_spreads(chance: Callable[[float], float], df: int) -> float:
+    """The mean of a chance that depends on s, the estimated standard deviation over the true one."""
+    density = stats.chi(df, scale=1 / sqrt(df)).pdf
+    return float(integrate.quad(lambda s: chance(s) * density(s), 0, 8, limit=400)[0])
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 20])
+@pytest.mark.parametrize("effect", [0.0, 0.5, 1.0, 3.0])
+def test_power_at_every_size_is_that_of_direct_integration(n: int, effect: float) -> None:
+    cut, centre = float(stats.t.ppf(0.975, n - 1)), effect * sqrt(n)
+    known = over_spreads(lambda s: float(stats.norm.sf(cut * s - centre) + stats.norm.cdf(-cut * s - centre)), n - 1)
+    assert power(effect, n, 0.05) == pytest.approx(known, abs=1e-4)
+    assert power(-effect, n, 0.05) == power(effect, n, 0.05)
+    cut = float(stats.t.ppf(0.95, n - 1))
+    inside = over_spreads(lambda s: max(0.0, 2 * float(stats.norm.cdf(centre - cut * s)) - 1), n - 1)
+    assert equivalence_power(effect, n, 0.05) == pytest.approx(inside, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 20])
+def test_what_can_be_found_is_found_in_four_of_five(n: int) -> None:
+    for alpha in (0.05, 0.05 / 30):
+        assert power(detectable(n, alpha), n, alpha) == pytest.approx(0.8)
+        assert equivalence_power(equatable(n, alpha), n, alpha) == pytest.approx(0.8)

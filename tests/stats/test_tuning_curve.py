@@ -68,3 +68,26 @@ def test_the_budget_from_which_the_order_stands() -> None:
     assert settled({"a": [0.1, 0.2, 0.9], "b": [0.5, 0.5, 0.5]}) == 3
     assert settled({"a": [0.1, 0.2], "b": [0.5, 0.5]}) is None
     assert settled({"a": [0.1, 0.2]}) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 10, 20])
+@pytest.mark.parametrize("failed", [False, True])
+def test_curves_of_any_number_of_trials_with_ties_and_failures(count: int, failed: bool) -> None:
+    trials = [float(value) for value in default_rng(count).random(count).round(1)]
+    seen = [*trials, nan] if failed else trials
+    known = [*trials, min(trials)] if failed else trials
+    curves = expected_best(seen), expected_best(seen, how="tang")
+    for n in range(1, min(3, len(known)) + 1):
+        assert curves[0][n - 1] == pytest.approx(np.mean([max(draw) for draw in product(known, repeat=n)]))
+        assert curves[1][n - 1] == pytest.approx(np.mean([max(draw) for draw in combinations(known, n)]))
+    assert all(len(curve) == len(known) for curve in curves)
+    assert best_so_far(seen) == tuple(max(seen[: n + 1][:count]) for n in range(len(seen)))
+    ends = band(seen, bounds=(0.0, 1.0))
+    assert all(end.low <= value <= end.high for end, value in zip(ends, curves[0], strict=True))
+
+
+def test_thirty_arms_settle_when_the_last_of_them_does() -> None:
+    arms = {f"a{index}": [float(index)] * 5 for index in range(29)}
+    assert settled({**arms, "late": [-1.0, -1.0, -1.0, 50.0, 50.0]}) == 4
+    assert settled(arms) is None
+    assert settled({}) is None

@@ -29,13 +29,19 @@ def stability(
         return []
     table = sign * np.array([[values[seed] for seed in seeds] for values in scores.values()])
     draw = generator.integers(0, len(seeds), (draws, len(seeds)))
-    means = table[:, draw].mean(-1)
+    means = _told_apart(table[:, draw].mean(-1))
     ranks = _ranked(means)
     tops = means == means.max(0)
     first = (tops / tops.sum(0)).mean(1)
-    seen = _ranked(table.mean(1, keepdims=True))[:, 0]
+    seen = _ranked(_told_apart(table.mean(1, keepdims=True)))[:, 0]
     low, high = np.quantile(ranks, [0.025, 0.975], axis=1)
     return [Rank(arm, float(seen[i]), float(low[i]), float(high[i]), float(first[i])) for i, arm in enumerate(scores)]
+
+
+def _told_apart(means: np.ndarray) -> np.ndarray:
+    """Means of equal scores in another order differ by rounding; a tie must stay a tie."""
+    scale = float(np.abs(means).max()) or 1.0
+    return np.asarray((means / scale).round(12))
 
 
 def _ranked(means: np.ndarray) -> np.ndarray:

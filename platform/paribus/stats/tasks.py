@@ -121,7 +121,8 @@ def friedman(scores: Array, alpha: float = 0.05) -> Ranks | None:
     if count < FEWEST_TASKS or arms < 3:
         return None
     ranks = stats.rankdata(-scores, axis=1).mean(0)
-    found = stats.friedmanchisquare(*scores.T)
+    alike = (scores == scores[:, :1]).all()  # scipy divides by zero
+    test = (nan, nan) if alike else stats.friedmanchisquare(*scores.T)
     q = float(stats.studentized_range.ppf(1 - alpha, arms, np.inf)) / sqrt(2)
     critical = q * sqrt(arms * (arms + 1) / (6 * count))
-    return Ranks(tuple(float(rank) for rank in ranks), float(found.statistic), float(found.pvalue), critical)
+    return Ranks(tuple(float(rank) for rank in ranks), float(test[0]), float(test[1]), critical)
