@@ -51,6 +51,25 @@ def shares(n: int, truth: float, generator: Generator, *, arms: int = 5, tables:
     return {word: found[word] / tables for word in WORDS}
 
 
+def after_failures(differences: NDArray[np.float64], failed: int, *, worst: bool) -> NDArray[np.str_]:
+    """The verdicts where `failed` runs of every arm do not finish: the first ones, or those that would score worst."""
+    planned = differences.shape[-1]
+    kept = (np.sort(differences, axis=-1) if worst else differences)[..., failed:]
+    found = verdicts(kept)
+    lost = np.isin(found, ("better", "negligibly better", "equivalent")) & ((kept > 0).sum(-1) <= planned / 2)
+    told: NDArray[np.str_] = np.where(lost, "inconclusive", found)
+    return told
+
+
+def better_after_failures(
+    n: int, failed: int, truth: float, generator: Generator, *, tables: int = 2000
+) -> list[float]:
+    """How often one arm of five is called better: when all runs finish, when any fail, and when the worst do."""
+    differences = simulated(n, truth, generator, tables=tables)
+    ways = (verdicts(differences), *(after_failures(differences, failed, worst=worst) for worst in (False, True)))
+    return [float((found[:, 0] == "better").mean()) for found in ways]
+
+
 def false_claims(n: int, generator: Generator, *, arms: int = 5, tables: int = 2000) -> float:
     """The share of tables with at least one arm called better or worse where none differs."""
     found = verdicts(simulated(n, 0.0, generator, arms=arms, tables=tables), margin=1e-9)
