@@ -35,6 +35,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"position": "unit", "feedforward": "gelu"},
     {"mixer": {"kind": "attention", "score": "cosine", "weights": "sparsemax"}},
     {"mixer": {"kind": "attention", "score": "distance"}},
+    {"mixer": {"kind": "attention", "score": "dot"}},
     {"mixer": {"kind": "attention", "score": "general", "weights": "sigmoid"}},
     {"mixer": {"kind": "attention", "score": "concat", "weights": "relu"}},
     {"mixer": {"kind": "attention", "score": "uniform"}, "position": "relative"},
