@@ -1,11 +1,15 @@
 """`compare` on tables written by hand and exported by trackers."""
 
 import csv
+import io
 from pathlib import Path
 
 import pytest
 
 from paribus.__main__ import main
+from paribus.cli.compare import read
+from paribus.errors import ParibusError
+from paribus.stats.table import tidy
 
 VALUES = {
     "vanilla": (0.90, 0.92, 0.91, 0.93, 0.92),
@@ -54,6 +58,55 @@ def test_a_table_gets_the_contrasts_and_the_page(
     assert "paribus run" not in page
 
 
+GERMAN = "arm;seed;value\n" + "".join(
+    f"{a};{s};{str(v).replace('.', ',')}\n" for a, some in VALUES.items() for s, v in enumerate(some, 1)
+)
+SPACED = "arm , seed , value \n" + "".join(
+    f" {a} , {s} , {v} \n" for a, some in VALUES.items() for s, v in enumerate(some, 1)
+)
+REMARKS = "seed,vanilla,rope,nope,remark\n" + "".join(
+    f"{s}," + ",".join(str(some[s - 1]) for some in VALUES.values()) + ",slow\n" for s in range(1, 6)
+)
+SEEDS_WIDE = "arm,1,2,3,4,5,remark\n" + "".join(f"{a},{','.join(map(str, some))},slow\n" for a, some in VALUES.items())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + LONG,
+        GERMAN,
+        "sep=;\n" + GERMAN,
+        LONG.replace(",", "\t"),
+        SPACED,
+        "# by hand\n\n" + LONG + ",,\n\n",
+        LONG.replace("\n", ",\n").replace("value,", "value"),
+        REMARKS,
+        SEEDS_WIDE,
+    ],
+    ids=["mark", "commas", "sep", "tabs", "spaces", "comment", "ends", "remarks", "seeds"],
+)
+def test_tables_as_people_and_spreadsheets_write_them_say_the_same(tmp_path: Path, text: str) -> None:
+    for name, encoding in (("a.csv", "utf-8"), ("b.csv", "utf-16")):
+        (tmp_path / name).write_text(text, encoding=encoding)
+        frame, _ = tidy(read(tmp_path / name), baseline="vanilla")
+        found = {(row.arm, int(row.seed)): row.value for row in frame.itertuples()}
+        assert found == {(arm, seed): v for arm, some in VALUES.items() for seed, v in enumerate(some, 1)}
+
+
+HOSTILE = ("<script>alert(1)</script>", "{{7*7}}", "a|b", "x" * 300, "\u202eabc", "=cmd()", "two\nlines")
+
+
+def test_names_of_arms_stay_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(arm, seed, 0.9 + 0.01 * ((seed * len(arm)) % 5)) for arm in ("vanilla", *HOSTILE) for seed in range(5)]
+    text = io.StringIO()
+    csv.writer(text).writerows([("arm", "seed", "value"), *rows])
+    assert call(tmp_path, text.getvalue(), "--baseline", "vanilla", monkeypatch=monkeypatch) == 0
+    folder = tmp_path / "reports/table@compare"
+    assert "<script>alert(1)" not in (folder / "index.html").read_text(encoding="utf-8")
+    with (folder / "contrasts.csv").open(encoding="utf-8", newline="") as file:
+        assert tuple(row["arm"] for row in csv.DictReader(file)) == HOSTILE
+
+
 def test_less_can_be_better(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,6 +141,18 @@ def test_seeds_may_be_words_and_runs_may_have_failed(
         ),
         (LONG.replace("vanilla", "plain"), [], "no arm is called 'vanilla'. Known: nope, plain, rope"),
         ("", [], "table.csv cannot be read as a table"),
+        ("arm,seed,value\n", [], "the table has no rows"),
+        ("arm,seed,value,value\nvanilla,1,1,2\n", [], "table.csv: two columns are called 'value'"),
+        ("vanilla,1,0.9\nrope,1,0.8\n", [], "the first line must name the columns; it holds the number 0.9"),
+        ("arm,seed,value\nvanilla,1,1\nrope,1,2,3\n", [], "Expected 3 fields in line 3, saw 4"),
+        ('arm,seed,value\n"vanilla,1,1\nrope,1,2\n', [], "EOF inside string"),
+        ("arm;seed;value\nvanilla;1;1.234,5\nrope;1;1\n", [], "the value '1.234,5', which is no number"),
+        ("arm,seed,value\nvanilla,1,1e308\nrope,1,1\n", [], "which is too large to compare"),
+        (
+            "arm,seed,value\n" + "".join(f"{arm},{seed},1\n" for arm in ("vanilla", "rope") for seed in range(3000)),
+            [],
+            "table.csv holds 6,000 runs; a page takes up to 5,000. In Python, paribus.contrasts",
+        ),
         (LONG, ["--smallest-effect", "-1"], "--smallest-effect: got -1"),
         (LONG, ["--alpha", "0.7"], "--alpha: got 0.7"),
         (LONG, ["--metric", "acc"], "--metric: the table has no column 'acc'"),
@@ -104,6 +169,12 @@ def test_what_is_wrong_is_said_in_one_sentence(
 ) -> None:
     assert call(tmp_path, text, "--baseline", "vanilla", *words, monkeypatch=monkeypatch) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_file_in_another_alphabet_is_told_how_to_be_saved(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_bytes(LONG.replace("rope", "über").encode("latin-1"))
+    with pytest.raises(ParibusError, match="not UTF-8; save it as CSV UTF-8"):
+        read(tmp_path / "table.csv")
 
 
 def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

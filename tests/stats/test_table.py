@@ -3,6 +3,8 @@ from math import isnan
 
 import pandas as pd
 import pytest
+from numpy.random import default_rng
+from scipy import stats
 
 from paribus.errors import ParibusError
 from paribus.stats.table import contrasts, observations, tidy
@@ -128,3 +130,18 @@ def test_what_is_wrong_with_a_row_is_said(text: str, message: str) -> None:
 def test_a_rule_that_cannot_be_meant_is_refused_with_its_value(name: str, value: object) -> None:
     with pytest.raises(ParibusError, match=f"{name}: got '?{value}"):
         contrasts(read(LONG), **{"baseline": "vanilla", "direction": "max", name: value})  # type: ignore[arg-type]
+
+
+def test_twenty_thousand_rows_are_contrasted_in_little_memory() -> None:
+    values = default_rng(0).normal(size=(2, 10_000)).round(3)
+    frame = pd.DataFrame(
+        {
+            "arm": ["a"] * 10_000 + ["base"] * 10_000,
+            "seed": [*range(10_000)] * 2,
+            "value": values.ravel(),
+        }
+    )
+    found = contrasts(frame, baseline="base", direction="max").iloc[0]
+    assert found["p_t"] == pytest.approx(stats.ttest_rel(*values).pvalue)
+    assert found["pi_unpaired"] == pytest.approx(stats.mannwhitneyu(*values).statistic / 10_000**2)
+    assert found["p_signflip"] == pytest.approx(found["p_t"], abs=0.03)

@@ -1,10 +1,13 @@
 """`paribus compare`: the same contrasts and page for results that were made elsewhere."""
 
+import codecs
+import csv
+import io
 import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -76,6 +79,10 @@ def compare(
         if len(arms) == 1:
             where = f" of task {task}" if task else ""
             raise ParibusError(f"{table}: the only arm{where} is {baseline}; a comparison needs another")
+    count = sum(len(runs) for arms in tasks.values() for runs in arms.values())
+    if count > MOST_RUNS:
+        told = f"{table} holds {count:,} runs; a page takes up to {MOST_RUNS:,}"
+        raise ParibusError(f"{told}. In Python, paribus.contrasts(frame, ...) gives the contrasts of any number")
     given = {
         "smallest_effect": smallest_effect,
         "alpha": alpha,
@@ -102,20 +109,69 @@ def compare(
     return 0
 
 
+MOST_RUNS = 5_000  # beyond it a page of every run helps nobody
+DECIMAL_COMMA = re.compile(r"[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?")
+
+
 def read(table: Path) -> "pd.DataFrame":
-    """The table of a file, with commas, semicolons or tabs between its columns."""
+    """The table of a file, with commas, semicolons or tabs between its columns, as spreadsheets write them too."""
     import pandas as pd
 
     try:
-        with table.open(encoding="utf-8-sig") as file:
-            head = file.readline()
+        lines = _text(table.read_bytes()).splitlines(keepends=True)
+        skipped = 0
+        while skipped < len(lines) and (lines[skipped].startswith(("#", "sep=")) or not lines[skipped].strip()):
+            skipped += 1
+        head = lines[skipped] if skipped < len(lines) else ""
         sep = max(",;\t", key=head.count)
-        # Only what is empty is missing: an arm may be called NA or none.
-        return pd.read_csv(table, sep=sep, encoding="utf-8-sig", keep_default_na=False, na_values=["", "nan", "NaN"])
+        _named(table, next(csv.reader([head], delimiter=sep), []))
+        # Only what is empty is missing: an arm may be called NA or none. A comma at the end of rows is no column.
+        frame = pd.read_csv(
+            io.StringIO("".join(lines[skipped:])),
+            sep=sep,
+            keep_default_na=False,
+            na_values=["", "nan", "NaN"],
+            skipinitialspace=True,
+            index_col=False,
+            low_memory=False,
+        )
     except FileNotFoundError:
         raise ParibusError(f"there is no file {table}") from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except UnicodeDecodeError:
+        raise ParibusError(f"{table} cannot be read as a table: it is not UTF-8; save it as CSV UTF-8") from None
+    except (OSError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ParibusError(f"{table} cannot be read as a table: {str(error).splitlines()[0]}") from None
+    frame = frame.dropna(how="all").reset_index(drop=True)
+    for column in frame.columns:
+        if not pd.api.types.is_numeric_dtype(frame[column]):
+            frame[column] = _stripped(frame[column], decimal_comma=sep != ",")
+    return frame.rename(columns=str.strip)
+
+
+def _text(content: bytes) -> str:
+    """The text of a file; spreadsheets write UTF-16 too, which says so at its start."""
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8-sig")
+
+
+def _named(table: Path, names: list[str]) -> None:
+    """Whether the first line can be one of names; raises ParibusError."""
+    names = [name.strip() for name in names]
+    twice = next((name for index, name in enumerate(names) if name and name in names[:index]), "")
+    if twice:
+        raise ParibusError(f"{table}: two columns are called '{twice}'")
+    number = next((name for name in names if re.fullmatch(r"[+-]?\d+\.\d+", name)), "")
+    if number:
+        raise ParibusError(f"{table}: the first line must name the columns; it holds the number {number}")
+
+
+def _stripped(column: "pd.Series[Any]", *, decimal_comma: bool) -> "pd.Series[Any]":
+    """Texts without spaces around them, and numbers where all are numbers with a comma for the point."""
+    texts = column.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
+    known = [cell for cell in texts if cell == cell]
+    if decimal_comma and known and all(isinstance(cell, str) and DECIMAL_COMMA.fullmatch(cell) for cell in known):
+        return texts.map(lambda cell: float(cell.replace(",", ".")) if isinstance(cell, str) else cell)
+    return texts
 
 
 def _again(

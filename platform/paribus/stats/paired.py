@@ -1,6 +1,6 @@
 """What differences say of their mean, by seed or not; positive is better."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -17,6 +17,7 @@ Numbers = Array | float
 
 EXACT_UNTIL = 16  # pairs up to which all sign flips are counted; beyond, this many are drawn
 DRAWS = 9_999
+MANY = 200  # pairs whose drawn flips fit into memory at once
 
 
 @dataclass(frozen=True)
@@ -180,15 +181,24 @@ def p_equivalent(mean: Numbers, se: Numbers, df: float, margin: float) -> Array:
 def sign_flip(differences: Array) -> float:
     """The two-sided p of the mean when each difference may as well have had the other sign."""
     ordered = np.sort(differences)  # so that drawn flips do not depend on the order of seeds
-    flipped = np.abs(_flips(len(ordered)) @ ordered)
+    flipped = np.abs(np.concatenate([flips @ ordered for flips in _flips(len(ordered))]))
     # Sums of equal numbers in another order differ by rounding; a tie must stay a tie.
     as_far = int((flipped >= abs(ordered.sum()) * (1 - 1e-12)).sum())
     return as_far / len(flipped) if len(ordered) <= EXACT_UNTIL else (as_far + 1) / (DRAWS + 1)
 
 
+def _flips(n: int) -> Iterator[Array]:
+    """All patterns of signs of n differences, or a fixed draw of them where they are too many, in parts."""
+    if n <= MANY:
+        yield _few_flips(n)
+        return
+    generator, rows = np.random.default_rng(0), MANY * DRAWS // n
+    for start in range(0, DRAWS, rows):
+        yield generator.choice([-1.0, 1.0], (min(rows, DRAWS - start), n))
+
+
 @cache
-def _flips(n: int) -> Array:
-    """All patterns of signs of n differences, or a fixed draw of them where they are too many."""
+def _few_flips(n: int) -> Array:
     if n > EXACT_UNTIL:
         return np.random.default_rng(0).choice([-1.0, 1.0], (DRAWS, n))
     return np.array(list(product((-1.0, 1.0), repeat=n)))
@@ -223,5 +233,6 @@ def superiority(arm: Array, baseline: Array) -> float:
     """The share of all pairs of runs, whatever their seeds, in which the arm wins; a tie is half a win."""
     if not len(arm) or not len(baseline):
         return nan
-    signs = np.sign(arm[:, None] - baseline[None, :])
-    return float((signs.mean() + 1) / 2)
+    ordered = np.sort(baseline)
+    below = np.searchsorted(ordered, arm, "left") + np.searchsorted(ordered, arm, "right")
+    return float(below.sum() / (2 * len(arm) * len(baseline)))

@@ -25,6 +25,7 @@ STATUSES = {
     **{name: name for name in (*FAILURES, EXCLUDED, "interrupted", "running", "pending", "missing")},
     **dict.fromkeys(("scheduled", "queued", "preempting"), "pending"),
 }
+LARGEST = 1e150  # beyond it a square is infinite
 SEED_COLUMN = re.compile(r"(?:seed|s)?[ _=-]?(\d+)", re.IGNORECASE)
 RUN_COLUMN = re.compile(r"(?P<arm>.+?)[-_/ .]+(?:seed|s)?[ _=-]?(?P<seed>\d+)(?: - (?P<metric>.+))?", re.IGNORECASE)
 
@@ -132,7 +133,10 @@ def _status(status: object, number: int) -> str:
 def _number(value: Any, number: int) -> float:
     text = "" if value is None or value != value else str(value).strip()
     try:
-        return float(text or "nan")
+        found = float(text or "nan")
+        if LARGEST < abs(found) < float("inf"):
+            raise ParibusError(f"row {number} of the table has the value {text}, which is too large to compare")
+        return found
     except ValueError:
         told = f"row {number} of the table has the value {text!r}, which is no number"
         raise ParibusError(f"{told}; leave it empty where a run has none, and say why under status") from None
@@ -158,13 +162,19 @@ def tidy(frame: "pd.DataFrame", *, metric: str = "", baseline: str = "") -> "tup
     | wide, a seed a column   | arm, 1, 2, 3 or seed_1, seed_2, ...                           |
     | wide, a run a column    | Step, "rope-seed1 - acc", ...; the last value counts          |
     """
-    named = {str(column).strip().lower(): str(column) for column in frame.columns}
+    if not len(frame):
+        raise ParibusError("the table has no rows")
+    named = {str(column).strip().lower(): str(column) for column in reversed(frame.columns)}  # the first one counts
     frame = frame.rename(columns=str)
     filled = {name: column for name, column in named.items() if frame[column].notna().any()}
     arm, seed = _first(filled, ARM), _first(named, SEED)
     if arm and seed:
         return _long(frame, named, arm, seed, metric)
-    rest = [column for column in frame.columns if column not in (arm, seed)]
+    rest = [
+        column
+        for column in frame.columns
+        if column not in (arm, seed) and (column == baseline or column.lower() in TASK or not _words(frame[column]))
+    ]
     if seed and not arm and (not baseline or baseline in rest):
         return _melted(frame, seed, _left(rest, (*STATUS, *TASK)), "arm"), metric or "value"
     if arm and rest and all(SEED_COLUMN.fullmatch(column) for column in _left(rest, TASK)):
@@ -182,6 +192,13 @@ def tidy(frame: "pd.DataFrame", *, metric: str = "", baseline: str = "") -> "tup
 
 def _first(named: dict[str, str], wanted: Sequence[str]) -> str:
     return next((named[name] for name in wanted if name in named), "")
+
+
+def _words(column: "pd.Series[Any]") -> bool:
+    """Whether a column holds texts and not one number, such as remarks."""
+    import pandas as pd
+
+    return bool(column.notna().any() and pd.to_numeric(column, errors="coerce").isna().all())
 
 
 def _left(columns: Iterable[str], taken: Sequence[str]) -> list[str]:
