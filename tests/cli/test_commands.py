@@ -312,6 +312,46 @@ def test_reports_are_found_by_names_that_look_like_files(lab: Path) -> None:
     assert "paribus run copy-smoke.yaml --set training.optimizer.lr=0.02 --seeds 1 --fresh" in text
 
 
+def test_one_store_gives_the_same_bytes_in_every_format_and_reports_need_no_torch(lab: Path, tmp_path: Path) -> None:
+    store = str(lab / ".paribus")
+    words = [
+        "report",
+        str(lab / "copy-smoke.yaml"),
+        "--store",
+        store,
+        "--format",
+        "html,md,tex,csv,json,parquet,svg,pdf,png",
+    ]
+    seen = []
+    for turn in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "paribus", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": turn},
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout
+        loaded = {
+            line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")
+        }
+        assert "paribus.report.figures" in loaded
+        assert not {"torch", "lightning", "optuna", "wandb"} & loaded
+        folder = tmp_path / "reports" / "copy-smoke"
+        seen.append({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
+    assert {path for path in seen[0] if seen[0][path] != seen[1][path]} == set()
+    assert seen[0].keys() == seen[1].keys()
+    assert len(seen[0]) > 15
+
+
+def test_a_report_by_another_metric_stands_beside_the_first(lab: Path) -> None:
+    done = call(lab, "report", "copy-smoke.yaml", "--metric", "loss", "--format", "md")
+    assert "by-loss" in done.stdout
+    assert "This page is by loss" in (lab / "reports" / "copy-smoke" / "by-loss" / "report.md").read_text()
+    assert "no task measures 'nope'" in call(lab, "report", "copy-smoke.yaml", "--metric", "nope", code=2).stderr
+
+
 def test_a_change_of_an_extended_file_or_of_the_precision_is_told(lab: Path, tmp_path: Path) -> None:
     parent, child = tmp_path / "parent.yaml", tmp_path / "child.yaml"
     parent.write_text((lab / "copy-smoke.yaml").read_text())

@@ -4,13 +4,17 @@ import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from random import Random
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from paribus.planning import MetricInfo, Plan, Row, Run, TaskInfo
+from paribus.planning import FLOOR, MetricInfo, Plan, Row, Run, TaskInfo
 from paribus.spec.analysis import Analysis
+from paribus.spec.claims import Claim
 from paribus.store.kept import Head, Kept, Sample, Shown
 from paribus.store.record import Outcome, Record, Score
 
@@ -207,6 +211,136 @@ def _means(dice: np.random.Generator) -> list[float]:
     return [round(float(value), 4) for value in dice.random(6)]
 
 
+FACTORS = {"norm": ["layer", "rms"], "mixer.heads": ["4", "1"]}
+Whole = tuple[Plan, dict[str, Outcome], Callable[[str], Kept | None]]
+
+
+def everything() -> Whole:
+    """A plan, what its runs left, and what they keep: two tasks, a grid, a path, a search, claims, floors, failures."""
+    layer, heads = ("norm", "layer", "rms"), ("mixer.heads", "4", "1")
+    arms = [
+        ArmLike("baseline", 0.951, 0.006),
+        ArmLike("no_position", 0.30, 0.02, ("position", "sinusoidal", "none")),
+        ArmLike("learned", 0.94, 0.008, ("position", "sinusoidal", "learned"), 1.012, {2: "running"}),
+        ArmLike("norm=rms", 0.962, 0.006, layer, 0.998),
+        ArmLike("mixer.heads=1", 0.93, 0.008, heads),
+        ArmLike("norm=rms,mixer.heads=1", 0.958, 0.006, ("norm", "layer", "rms"), 0.998),
+        ArmLike("batch_norm", 0.90, 0.02, ("norm", "layer", "batch"), 1.0, {4: "diverged"}, {"decoder norm": "future"}),
+        ArmLike("additive", 0.951, 0.003, ("mixer.score", "scaled_dot", "additive"), 1.08, {3: "excluded"}),
+        ArmLike("fixed_summary", 0.88, 0.01, ("mixer", "attention", "summary"), 0.93, capacity=True),
+    ]
+    plan, outcomes = experiment(
+        arms, 5, ("phrases", "reverse"), name="whole", question="What does a translator need of its parts?"
+    )
+    floors = [Run(f"f{index:015d}", f"{FLOOR}uniform", task, 1) for index, task in enumerate(("phrases", "reverse"))]
+    outcomes |= {run.id: Outcome(run.id, "ok", _floor(run.id), 1, "") for run in floors}
+    claims = [
+        {"arm": "no_position", "expect": "worse", "text": "Without positions a translator fails."},
+        {"arm": "learned", "expect": "better"},
+        {"arm": "mixer.heads=1", "expect": "different", "metric": "parameters"},
+    ]
+    plan = replace(
+        plan,
+        runs=[*plan.runs, *floors],
+        claims=[Claim.model_validate(claim).model_dump() for claim in claims],
+        designs=[_grid(), _path()],
+        tuning=_searches(["baseline", "norm=rms"]),
+    )
+    outcomes = {
+        run: replace(outcome, record=None, error="the machine was used by others")
+        if outcome.status == "excluded"
+        else outcome
+        for run, outcome in outcomes.items()
+    }
+    return plan, outcomes, kept_of(plan)
+
+
+def _floor(run: str) -> Record:
+    scores = [Score("test", "exact_match", 0.001, ""), Score("test", "loss", 6.2, "")]
+    return Record(run=run, status="ok", scores=scores)
+
+
+def _grid() -> dict[str, Any]:
+    names = ["baseline", "mixer.heads=1", "norm=rms", "norm=rms,mixer.heads=1"]
+    levels = product(*FACTORS.values())
+    cells = [{"arm": name, "levels": list(cell)} for name, cell in zip(names, levels, strict=True)]
+    return {"kind": "grid", "from": "baseline", "factors": FACTORS, "cells": cells}
+
+
+def _path() -> dict[str, Any]:
+    changes: Mapping[str, list[str]] = {
+        "baseline": [],
+        "norm=rms": ["norm"],
+        "mixer.heads=1": ["heads"],
+        "norm=rms,mixer.heads=1": ["norm", "heads"],
+    }
+    return {
+        "kind": "path",
+        "from": "baseline",
+        "to": "norm=rms,mixer.heads=1",
+        "orders": [["norm", "heads"], ["heads", "norm"]],
+        "cells": [{"arm": arm, "changes": done} for arm, done in changes.items()],
+    }
+
+
+def _searches(arms: list[str]) -> dict[str, Any]:
+    metric = {"name": "exact_match", "title": "exact match", "direction": "max"}
+    return {
+        "scope": "arm",
+        "sampler": "random",
+        "pruner": "none",
+        "order": "arms",
+        "seeds": 1,
+        "split": "validation",
+        "time_limit": None,
+        "optuna": "5.0.0",
+        "objectives": [metric],
+        "searches": [_search(arm, task, metric) for arm in arms for task in ("phrases", "reverse")],
+        "fixed": [],
+        "confirm": None,
+    }
+
+
+def _search(arm: str, task: str, metric: Mapping[str, str]) -> dict[str, Any]:
+    dice = Random(f"{arm} {task}")
+    trials = []
+    for number in range(12):
+        rate, state = 10 ** dice.uniform(-4, -1.5), "failed" if number == 5 else "ok"
+        values = [0.95 - 0.1 * abs(rate - 0.004) ** 0.5 - abs(dice.gauss(0, 0.01))] if state == "ok" else []
+        trials.append(
+            {
+                "number": number,
+                "state": state,
+                "values": values,
+                "settings": {"training.optimizer.lr": rate, "network.norm": dice.choice(["layer", "rms"])},
+                "seconds": 31.0,
+                "steps": 600,
+                "reason": "" if values else "loss is not finite",
+                "by_seed": values,
+                "runs": [],
+                "enqueued": False,
+            }
+        )
+    best = max((trial for trial in trials if trial["values"]), key=lambda trial: trial["values"][0])
+    numbers = {"low": 1e-4, "high": 3e-2, "log": True, "step": None, "choices": None, "carried": False}
+    names = {"low": None, "high": None, "log": False, "step": None, "choices": ["layer", "rms"], "carried": True}
+    rows = [{"key": "training.optimizer.lr", "value": 0.8, "low": 0.6, "high": 0.9}]
+    return {
+        "name": f"{arm} {task}",
+        "arm": arm,
+        "task": task,
+        "metric": metric,
+        "seed": 1,
+        "target": 12,
+        "dimensions": [{"key": "training.optimizer.lr", **numbers}, {"key": "network.norm", **names}],
+        "trials": trials,
+        "winner": best["number"],
+        "front": [best["number"]],
+        "importance": {"method": "fANOVA", "used": 11, "of": 12, "rows": rows, "reason": ""},
+        "boundary": [],
+    }
+
+
 @pytest.fixture
 def made() -> SimpleNamespace:
     """`made.experiment(...)`, `made.Arm(...)` and the six arms `made.six`."""
@@ -226,6 +360,12 @@ def kept_by_six(six_arms: tuple[Plan, dict[str, Outcome]]) -> Callable[[str], Ke
 @pytest.fixture(scope="session")
 def two_tasks() -> tuple[Plan, dict[str, Outcome]]:
     return experiment(SIX[:4], 5, ("phrases", "reverse"))
+
+
+@pytest.fixture(scope="session")
+def whole() -> Whole:
+    """An experiment in which everything happens that a report can tell of."""
+    return everything()
 
 
 Maker = Callable[..., tuple[Plan, dict[str, Outcome]]]

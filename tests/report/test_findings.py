@@ -1,18 +1,22 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from paribus.errors import ParibusError
 from paribus.planning import Plan
 from paribus.report import Findings, find
 from paribus.report.panels import thinned
 from paribus.report.warnings import binomial
+from paribus.store.kept import Kept
 from paribus.store.record import Outcome
 
 Made = tuple[Plan, dict[str, Outcome]]
+Whole = tuple[Plan, dict[str, Outcome], Callable[[str], Kept | None]]
 BANNED = re.compile(r"(?<!statistically )significant|no difference|\btrend|SOTA|\bproves\b|outperform", re.IGNORECASE)
 
 
@@ -187,3 +191,44 @@ def test_a_report_loads_no_torch() -> None:
     code = "import sys, paribus.report, paribus.report.html, paribus.report.markdown; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "lightning", "optuna", "wandb"} & set(loaded)
+
+
+def test_another_metric_switches_the_tables_as_an_exploration(whole: Whole) -> None:
+    plan, outcomes, read = whole
+    found = find(plan, outcomes, read=read, metric="loss")
+    assert [part.metric for part in found.sections] == ["loss", "loss"]
+    assert {row["role"] for row in found.tables.contrasts if row["metric"] == "loss" and row["split"] == "test"} == {
+        "main"
+    }
+    assert not found.claims
+    assert not any(line.verdict == "equivalent" for part in found.sections for line in part.lines)
+    warned = next(warning for warning in found.warnings if warning.code == "POSTHOC")
+    assert warned.evidence == "This page is by loss; the experiment decides by exact_match."
+    assert "--metric loss" in dict(found.provenance)["rebuild this page"]
+
+
+def test_a_metric_that_no_task_measures_is_refused(whole: Whole) -> None:
+    with pytest.raises(ParibusError, match="no task measures 'los'; did you mean 'loss'"):
+        find(*whole[:2], metric="los")
+
+
+def test_runs_left_out_are_told_with_their_reasons_and_count_nowhere(whole: Whole) -> None:
+    plan, outcomes, _ = whole
+    found = find(plan, outcomes)
+    part = found.sections[0]
+    assert part.excluded == (("additive", 3, "the machine was used by others"),)
+    line = next(line for line in part.lines if line.arm == "additive")
+    assert line.cells[2].text == "⊘ excluded"
+    assert dict(line.numbers)["pairs"] == "4 of 4"
+    warned = next(warning for warning in found.warnings if warning.code == "EXCLUDED")
+    assert "additive seed 3: the machine was used by others" in warned.evidence
+
+
+def test_one_bad_arm_does_not_flatten_quality_against_cost(made: SimpleNamespace) -> None:
+    bad = made.Arm("bad", 0.30, 0.01)
+    arms = [made.Arm("baseline", 0.90, 0.001), made.Arm("more", 0.93, 0.001, parameters=1.2)]
+    arms += [made.Arm("less", 0.88, 0.001, parameters=0.8), bad]
+    spots = find(*made.experiment(arms)).sections[0].scatters[0]
+    assert 0.8 < spots.low < 0.88 < 0.93 < spots.high < 1
+    assert "Beyond the axis, at its edge: bad 0.299" in spots.words.caption
+    assert spots.frontier == (("less", "baseline", True), ("baseline", "more", True))

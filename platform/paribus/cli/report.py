@@ -20,6 +20,7 @@ FORMATS = ("html", "md", "tex", "csv", "json", "parquet", "svg", "pdf", "png")
 def report(
     *files: Path,
     format_: Annotated[str, Parameter(name="--format")] = "html,md,csv,json",
+    metric: str = "",
     store: str | None = None,
 ) -> int:
     """Write the report again from what is stored.
@@ -30,6 +31,8 @@ def report(
         Experiments; a name that the store knows, such as quickstart, does as well.
     format_
         Which formats, with commas between: html, md, tex, csv, json, parquet; svg, pdf or png for the figures.
+    metric
+        Another metric for the tables, as an exploration; the page stands beside the report, in a folder of its own.
     store
         The folder of the store.
     """
@@ -42,7 +45,7 @@ def report(
     found = []
     for file in files:
         plan, out_of_date = _stored(file, opened)
-        findings, page = written(plan, opened, formats, out_of_date=out_of_date)
+        findings, page = written(plan, opened, formats, out_of_date=out_of_date, metric=metric)
         plain(findings.answer)
         if findings.effects:
             plain(findings.effects_text)
@@ -51,7 +54,7 @@ def report(
         plain(f"Report: {page}")
         found.append(findings)
     if len(found) > 1:
-        plain(f"Together: {_together(found, opened, formats)}")
+        plain(f"Together: {_together(found, opened, formats, metric)}")
     return 0
 
 
@@ -90,7 +93,12 @@ def _stored(file: Path, store: "Store") -> "tuple[Plan, str]":
 
 
 def written(
-    plan: "Plan", store: "Store", formats: list[str] | None = None, *, out_of_date: str = ""
+    plan: "Plan",
+    store: "Store",
+    formats: list[str] | None = None,
+    *,
+    out_of_date: str = "",
+    metric: str = "",
 ) -> "tuple[Findings, Path]":
     """What is found of a plan, and the report that says it."""
     from paribus import report as reports
@@ -104,13 +112,15 @@ def written(
         out_of_date=out_of_date,
         locks=store.database.locks(plan.folder),
         read=lambda run: read(store.run_folder(run)),
+        metric=metric,
     )
-    paths = reports.write(findings, store.reports / plan.folder, formats or reports.USUAL)
+    folder = store.reports / plan.folder
+    paths = reports.write(findings, folder / f"by-{metric}" if metric else folder, formats or reports.USUAL)
     reports.place(store.reports / "index.html", reports.index(store.reports))
     return findings, paths[0]
 
 
-def _together(found: "list[Findings]", store: "Store", formats: list[str]) -> Path:
+def _together(found: "list[Findings]", store: "Store", formats: list[str], metric: str) -> Path:
     """One report of several experiments, beside theirs."""
     from paribus import report as reports
 
@@ -118,6 +128,6 @@ def _together(found: "list[Findings]", store: "Store", formats: list[str]) -> Pa
     name = "+".join(one.title for one in found)
     # As long as a file name may be.
     folder = store.reports / (name if len(name) <= 120 else f"{name[:100]}+{len(found)}")
-    page = reports.write(whole, folder, formats)[0]
+    page = reports.write(whole, folder / f"by-{metric}" if metric else folder, formats)[0]
     reports.place(store.reports / "index.html", reports.index(store.reports))
     return page

@@ -5,17 +5,26 @@ from collections.abc import Iterator, Sequence
 from paribus.report.claims import Claimed
 from paribus.report.effects import Explained
 from paribus.report.grids import Block, Grid
-from paribus.report.numbers import MISSING, decimals, fixed, interval, probability, signed
+from paribus.report.numbers import MISSING, decimals, fixed, general, interval, probability, signed
+from paribus.report.overall import Overall, best_told
 from paribus.stats.attribution import Attribution
 from paribus.stats.effects import Design
+from paribus.stats.ranks import Rank
+from paribus.stats.tasks import Estimate
+
+Ranked = Sequence[tuple[str, Sequence[Rank]]]  # task -> its arms
 
 SIGNS = {"supported": "✓", "refuted": "✕", "undecided": "?"}
 
 
-def blocks(claimed: Sequence[Claimed], explained: Sequence[Explained]) -> Iterator[Block]:
+def blocks(
+    claimed: Sequence[Claimed], explained: Sequence[Explained], whole: Sequence[Overall] = (), ranked: Ranked = ()
+) -> Iterator[Block]:
     """What there is besides the comparison of arms."""
     if claimed:
         yield _claims(claimed)
+    if whole or any(found for _, found in ranked):
+        yield _overall(whole, ranked)
     several = len({part.task for part in explained}) > 1
     for part in explained:
         yield _design(part, several)
@@ -34,6 +43,42 @@ def _claims(claimed: Sequence[Claimed]) -> Block:
     )
     heads = ("claim", *(["task"] if several else []), "answer", "why")
     return Block("Claims", (), (Grid("What became of what was claimed before the runs", heads, rows, numbers=False),))
+
+
+def _overall(whole: Sequence[Overall], ranked: Ranked) -> Block:
+    told = [f"{task}: {best_told(found)}" if len(ranked) > 1 else best_told(found) for task, found in ranked if found]
+    grids = []
+    if whole:
+        rows = tuple(
+            (
+                one.arm,
+                *_estimate(one.improvement, 1, 2, sign=True),
+                *_estimate(one.share_won, 100, 0, sign=False),
+            )
+            for one in whole
+        )
+        heads = ("arm", "improvement in units of noise", "95 %", "pairs won, %", "95 %")
+        grids.append(Grid("Over all tasks: interquartile means of paired differences, bootstrapped", heads, rows))
+    for task, found in ranked:
+        if found:
+            title = f"Ranks on {task}" if len(ranked) > 1 else "Ranks"
+            lines = tuple(
+                (
+                    rank.arm,
+                    general(rank.rank),
+                    f"{general(rank.low)} to {general(rank.high)}",
+                    f"{fixed(100 * rank.first, 0)} %",
+                )
+                for rank in sorted(found, key=lambda rank: rank.rank)
+            )
+            columns = ("arm", "rank", "95 % of draws", "first in")
+            grids.append(Grid(f"{title}, over seeds drawn again", columns, lines))
+    return Block("Tasks together" if whole else "How sure the order is", tuple(told), tuple(grids))
+
+
+def _estimate(found: Estimate, scale: float, places: int, *, sign: bool) -> tuple[str, str]:
+    told = (signed if sign else fixed)(scale * found.value, places)
+    return told, interval(scale * found.interval.low, scale * found.interval.high, places)
 
 
 def _design(part: Explained, several: bool) -> Block:
@@ -73,7 +118,7 @@ def _means(design: Design, places: int) -> Iterator[Grid]:
     """Marginal means; pairs of factors as a table of their own, one row a level of the first."""
     single = [mean for mean in design.means if len(mean.levels) == 1]
     rows = tuple(
-        (_told(mean.levels), signed(mean.mean, places), interval(mean.interval.low, mean.interval.high, places))
+        (_told(mean.levels), fixed(mean.mean, places), interval(mean.interval.low, mean.interval.high, places))
         for mean in single
     )
     if rows:
@@ -89,7 +134,7 @@ def _means(design: Design, places: int) -> Iterator[Grid]:
         table = tuple(
             (
                 first,
-                *(signed(cells[first, second], places) if (first, second) in cells else MISSING for second in seconds),
+                *(fixed(cells[first, second], places) if (first, second) in cells else MISSING for second in seconds),
             )
             for first in firsts
         )

@@ -29,7 +29,7 @@ from paribus.report.results import Results, change, reproduce
 from paribus.report.samples import Samples, samples
 from paribus.report.warnings import Compared, order
 from paribus.stats.contrast import Contrast, Sample
-from paribus.stats.verdict import FAILURES
+from paribus.stats.verdict import EXCLUDED, FAILURES
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -145,6 +145,7 @@ class Section:
     secondary: tuple[Secondary, ...]
     floors: tuple[FloorLine, ...]
     seeds: tuple[int, ...]
+    excluded: tuple[tuple[str, int, str], ...]  # arm, seed, why
     cost_heads: tuple[str, ...]
     slopes: Slopes
     curves: tuple[Curves, ...]
@@ -192,6 +193,7 @@ def section(compared: Compared) -> Section:
         secondary=tuple(_secondary(results, task, metric, split)),
         floors=tuple(_floors(compared, places)),
         seeds=tuple(results.plan.seeds),
+        excluded=tuple(results.excluded(task.name)),
         cost_heads=COST_HEADS,
         slopes=slopes(results, task, metric, split, found, places),
         curves=tuple(curves(results, task, metric)),
@@ -416,7 +418,8 @@ def _cell_text(results: Results, arm: str, task: str, seed: int, value: float, p
     step = outcome.record.fail_step if outcome.record else None
     if outcome.status in FAILURES:
         return f"✕ {outcome.status}" + (f" at {step}" if step is not None else "")
-    return "no value" if outcome.status == "ok" else f"◌ {outcome.status}"
+    sign = "⊘" if outcome.status == EXCLUDED else "◌"
+    return "no value" if outcome.status == "ok" else f"{sign} {outcome.status}"
 
 
 def _against(results: Results, arm: str, task: str, key: str) -> str:

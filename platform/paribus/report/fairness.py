@@ -108,12 +108,7 @@ def _overstated(compared: Compared) -> Iterator[Warning]:
 
 def _excluded(compared: Compared) -> Iterator[Warning]:
     results, task = compared.results, compared.task.name
-    left_out = [
-        (arm, seed, outcome.error)
-        for arm in compared.arms
-        for seed in results.plan.seeds
-        if (outcome := results.outcome(arm, task, seed)).status == "excluded"
-    ]
+    left_out = list(results.excluded(task))
     if left_out:
         told = "; ".join(f"{arm} seed {seed}: {why}" for arm, seed, why in left_out)
         yield Warning(

@@ -152,7 +152,8 @@ def scatter(found: Scatter, looks: Mapping[str, Style]) -> str:
     arms = [spot.arm for spot in found.spots]
     kind = alt.Scale(type="log" if found.log else "linear", zero=False, padding=18)
     x = alt.X("cost:Q", title=found.cost_axis, scale=kind, axis=alt.Axis(tickCount=4, grid=False, format="~s"))
-    y = alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=5))
+    inside = alt.Scale(domain=[found.low, found.high], clamp=True, nice=False)
+    y = alt.Y("mean:Q", title=None, scale=inside, axis=alt.Axis(tickCount=5))
     shape = alt.Shape("arm:N", scale=alt.Scale(domain=arms, range=[looks[arm].shape for arm in arms]), legend=None)
     colour = _colour(arms, looks)
     whiskers = (
@@ -172,23 +173,37 @@ def scatter(found: Scatter, looks: Mapping[str, Style]) -> str:
         alt.Chart(_data(solid)).mark_point(size=90, strokeWidth=2, opacity=1, filled=True),
     ]
     drawn = [mark.encode(x=x, y=y, color=colour, shape=shape) for mark in marks]
+    places = {spot.arm: spot for spot in found.spots}
+    frontier = [
+        alt.Chart(_data([{"cost": places[arm].cost, "mean": places[arm].mean} for arm in step]))
+        .mark_line(color=MUTED, strokeWidth=1.4, strokeDash=[1, 0] if shown else [5, 4])
+        .encode(x=x, y=y)
+        for *step, shown in found.frontier
+    ]
     few = rows if len(rows) <= TOGETHER else []
     names = [
-        alt.Chart(_data([label for label in _labels(found.spots if few else ()) if label["left"] is left]))
+        alt.Chart(
+            _data(
+                [
+                    label
+                    for label in _labels(found.spots if few else (), found.high - found.low)
+                    if label["left"] is left
+                ]
+            )
+        )
         .mark_text(align="left" if left else "right", dx=8 if left else -8, dy=-8, font=FONT, fontSize=10)
         .encode(x=x, y=y, text="text:N", color=alt.value(INK))
         for left in (True, False)
     ]
-    chart = alt.layer(*cross, *corners, whiskers, *drawn, *names).properties(width=300, height=220)
+    chart = alt.layer(*cross, *corners, *frontier, whiskers, *drawn, *names).properties(width=300, height=220)
     return _svg(chart, found.words.alternative)
 
 
-def _labels(spots: Sequence[Spot]) -> Iterator[dict[str, Any]]:
+def _labels(spots: Sequence[Spot], tall: float) -> Iterator[dict[str, Any]]:
     """Names beside their marks; marks that lie on each other share one."""
     if not spots:
         return
     low, high = min(spot.cost for spot in spots), max(spot.cost for spot in spots)
-    tall = (max(spot.mean for spot in spots) - min(spot.mean for spot in spots)) or 1.0
     groups: list[list[Spot]] = []
     for spot in sorted(spots, key=lambda spot: (spot.cost, spot.mean)):
         near = (
@@ -403,7 +418,7 @@ def _svg(chart: Drawing, words: str) -> str:
     styled = (
         chart.configure(background="transparent", font=FONT).configure_view(stroke=None).configure_axis(**axis, **fonts)
     )
-    svg: str = vl_convert.vegalite_to_svg(styled.to_dict())
+    svg: str = vl_convert.vegalite_to_svg(styled.to_dict(validate=False))
     svg = re.sub(
         "[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(x[01]?[0-9a-fA-F]|[0-2]?[0-9]|3[01]);", " ", svg
     )  # no XML can hold these

@@ -2,9 +2,10 @@
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from paribus.errors import ParibusError, suggestion
 from paribus.planning import Plan
 from paribus.report import tables, tuning
 from paribus.report.blocks import blocks
@@ -14,7 +15,7 @@ from paribus.report.effects import Explained, effects
 from paribus.report.fairness import of_fairness
 from paribus.report.grids import Block
 from paribus.report.lock import of_locks, state
-from paribus.report.numbers import MISSING, general, level, plural
+from paribus.report.numbers import MISSING, general, level, listed, plural
 from paribus.report.overall import Overall, overall, ranks
 from paribus.report.results import Results, reproduce
 from paribus.report.tables import Table
@@ -113,21 +114,28 @@ def find(
     out_of_date: str = "",
     locks: Sequence[Lock] = (),
     read: Callable[[str], Kept | None] = lambda run: None,
+    metric: str = "",
 ) -> Findings:
     """What the runs of a plan say; `out_of_date` tells why the plan is no longer what its file says, if so.
 
-    `locks` are what was declared of it before, `read` gives what a run keeps beside its record.
+    `locks` are what was declared of it before, `read` gives what a run keeps beside its record. With a `metric` the
+    tables are by that one, as an exploration: claims and the smallest effect belong to the metric that decides.
     """
+    decides = _decides(plan)
+    if metric:
+        plan = _by(plan, metric)
     results = Results(plan, outcomes, read)
     compared = [_compare(results, index) for index in range(len(plan.tasks))]
     sections = tuple(section(part) for part in compared)
     claimed = claims(results, {part.task.name: part.contrasts for part in compared})
     explained = tuple(found for task in plan.tasks for found in effects(results, task))
     searched = tuning.warnings(plan.tuning) if plan.tuning else ()
+    whole = overall(results, {part.task.name: part.contrasts for part in compared})
+    ranked = tuple((task.title, tuple(ranks(results, task.name))) for task in plan.tasks)
     warnings = _once(
         [
             *searched,
-            *of_locks(results, locks),
+            *(_switched(metric, decides) if metric else of_locks(results, locks)),
             *of_experiment(results, out_of_date),
             *(found for part in compared for found in (*of_task(part), *of_fairness(part))),
         ]
@@ -141,11 +149,11 @@ def find(
         sections=sections,
         warnings=warnings,
         blocks=(
-            *blocks(claimed, explained),
+            *blocks(claimed, explained, whole, ranked),
             *((tuning.block(results, plan.tuning),) if plan.tuning else ()),
         ),
         method=tuple(_method(results)),
-        provenance=(*_provenance(results), ("analysis lock", state(results, locks))),
+        provenance=(*_provenance(results, metric), ("analysis lock", state(results, locks))),
         source=plan.text,
         tables=Tables(
             tables.runs(results),
@@ -162,8 +170,33 @@ def find(
         ),
         claims=claimed,
         effects=explained,
-        overall=overall(results, {part.task.name: part.contrasts for part in compared}),
-        ranks=tuple((task.title, tuple(ranks(results, task.name))) for task in plan.tasks),
+        overall=whole,
+        ranks=ranked,
+    )
+
+
+def _decides(plan: Plan) -> str:
+    return listed(dict.fromkeys(plan.deciding(task)[0] for task in plan.tasks))
+
+
+def _by(plan: Plan, metric: str) -> Plan:
+    """The plan with another metric in its tables; a task that lacks it keeps its own."""
+    known = {task.name for task in plan.tasks if any(found.name == metric for found in task.metrics)}
+    if not known:
+        names = list(dict.fromkeys(found.name for task in plan.tasks for found in task.metrics))
+        raise ParibusError(f"no task measures '{metric}'{suggestion(metric, names)}. Known: {', '.join(names)}")
+    chosen = {task.name: metric if task.name in known else plan.deciding(task)[0] for task in plan.tasks}
+    asked = chosen if len(set(chosen.values())) > 1 else metric
+    return replace(plan, analysis={**plan.analysis, "metric": asked, "smallest_effect": None}, claims=[])
+
+
+def _switched(metric: str, decides: str) -> Iterator[Warning]:
+    yield Warning(
+        "POSTHOC",
+        f"by {metric}, which was not chosen to decide",
+        f"This page is by {metric}; the experiment decides by {decides}.",
+        "A metric that is chosen after the results are known finds something more easily than its p says.",
+        "Read it as exploratory; claims and the smallest effect are judged in the report without --metric.",
     )
 
 
@@ -275,7 +308,7 @@ def _method(results: Results) -> Iterator[str]:
     )
 
 
-def _provenance(results: Results) -> Iterator[tuple[str, str]]:
+def _provenance(results: Results, metric: str) -> Iterator[tuple[str, str]]:
     plan = results.plan
     if plan.compared:
         yield "table", plan.file
@@ -283,7 +316,8 @@ def _provenance(results: Results) -> Iterator[tuple[str, str]]:
         yield "seeds", ", ".join(map(str, plan.seeds))
         return
     yield "experiment file", plan.file
-    yield "rebuild this page", f"paribus report {shlex.quote(plan.folder if plan.label else plan.file)}"
+    words = ["paribus", "report", plan.folder if plan.label else plan.file]
+    yield "rebuild this page", shlex.join([*words, *(["--metric", metric] if metric else [])])
     yield "train it all again", f"{reproduce(plan)} --fresh"
     yield "plan", plan.digest
     yield "seeds", ", ".join(map(str, plan.seeds))

@@ -1,6 +1,7 @@
 """Findings as one self-contained page: no network, no script, light and dark, screen and paper."""
 
 import base64
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -46,7 +47,7 @@ def page(findings: Findings) -> str:
 
 @cache
 def environment() -> Environment:
-    return Environment(
+    found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -54,6 +55,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    found.filters["breaking"] = breaking
+    return found
+
+
+def breaking(name: str) -> Markup:
+    """A name that a line can break between the settings that it is made of."""
+    return Markup("<wbr>").join(re.split("(?<=,)", name))
 
 
 def _x(axis: Axis, value: float) -> str:

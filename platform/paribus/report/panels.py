@@ -82,6 +82,9 @@ class Scatter:
     axis: str
     log: bool
     spots: tuple[Spot, ...]
+    low: float  # ends of the axis of the metric
+    high: float
+    frontier: tuple[tuple[str, str, bool], ...]  # arm, the next dearer one, whether the step is shown
     up: bool  # whether more of the metric is better
     name: str  # of its file
 
@@ -274,6 +277,7 @@ def slopes(
     )
 
 
+FAR = 6  # an arm whose distance from the baseline is this many times the median one leaves the axis
 COSTS = (("flops_per_token", "FLOPs per token"), ("parameters", "parameters"))
 
 
@@ -299,13 +303,18 @@ def _scatter(
     if len(spots) < 2:
         return
     known = [spot.cost for spot in spots]
+    low, high = _reach(spots)
+    up = metric.direction == "max"
     yield Scatter(
-        _scatter_words(results, metric, contrasts, spots, title),
+        _scatter_words(results, metric, contrasts, spots, title, (low, high)),
         title,
         metric.title,
         max(known) / min(known) > LOG_FROM if min(known) > 0 else False,
         spots,
-        metric.direction == "max",
+        low,
+        high,
+        tuple(_frontier(spots, contrasts, up)),
+        up,
         title.split(" of ")[0].split(" per ")[0].lower().replace(" ", "-"),
     )
 
@@ -323,8 +332,41 @@ def _spots(results: Results, contrasts: Mapping[str, Contrast], costs: Mapping[s
         yield Spot(arm.name, cost, sample.mean, whisker.low, whisker.high, solid)
 
 
+def _reach(spots: Sequence[Spot]) -> tuple[float, float]:
+    """Ends of the axis of the metric; spots far from the first, the baseline, do not flatten the others."""
+    middle = spots[0].mean
+    away = sorted(abs(spot.mean - middle) for spot in spots[1:])
+    limit = FAR * away[(len(away) - 1) // 2] or away[-1]
+    near = [spot for spot in spots if abs(spot.mean - middle) <= limit] or list(spots)
+    ends = [end for spot in near for end in (spot.low, spot.mean, spot.high) if isfinite(end)]
+    # Whiskers of two seeds are wider than all differences between arms.
+    widest = max(limit, 2 * max(abs(spot.mean - middle) for spot in near)) or abs(middle) or 1.0
+    low, high = max(min(ends), middle - widest), min(max(ends), middle + widest)
+    room = 0.08 * (high - low) or 0.01 * widest
+    return low - room, high + room
+
+
+def _frontier(spots: Sequence[Spot], contrasts: Mapping[str, Contrast], up: bool) -> Iterator[tuple[str, str, bool]]:
+    """Steps between the arms that none of at most their cost beats; a step is shown by a verdict on the baseline."""
+    sign = 1 if up else -1
+    best: Spot | None = None
+    for spot in sorted(spots, key=lambda spot: (spot.cost, -sign * spot.mean)):
+        if best is None or sign * spot.mean > sign * best.mean:
+            if best is not None:
+                shown = (best.arm not in contrasts and contrasts[spot.arm].verdict == "better") or (
+                    spot.arm not in contrasts and contrasts[best.arm].verdict == "worse"
+                )
+                yield best.arm, spot.arm, shown
+            best = spot
+
+
 def _scatter_words(
-    results: Results, metric: MetricInfo, contrasts: Mapping[str, Contrast], spots: Sequence[Spot], title: str
+    results: Results,
+    metric: MetricInfo,
+    contrasts: Mapping[str, Contrast],
+    spots: Sequence[Spot],
+    title: str,
+    axis: tuple[float, float],
 ) -> Words:
     base = next((spot for spot in spots if spot.arm == results.baseline), None)
     others = [spot for spot in spots if base is not None and spot.arm != base.arm]
@@ -344,9 +386,12 @@ def _scatter_words(
     told = listed(
         f"{spot.arm} {short(spot.cost)} ({_against(spot, base)}{metric.title} {fixed(spot.mean, 3)})" for spot in spots
     )
+    outside = [f"{spot.arm} {general(spot.mean)}" for spot in spots if not axis[0] <= spot.mean <= axis[1]]
+    beyond = f" Beyond the axis, at its edge: {listed(outside)}." if outside else ""
     return Words(
         f"{metric.title[0].upper()}{metric.title[1:]} against {title}",
-        f"{finding} Whiskers are 95 % intervals of the mean; the cross is the baseline; filled marks differ from it.",
+        f"{finding} Whiskers are 95 % intervals of the mean; the cross is the baseline; filled marks differ from it. "
+        f"The line joins arms that none as cheap outdoes, solid where that step is shown.{beyond}",
         f"{title[0].upper()}{title[1:]} and {metric.title}: {told}.",
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from paribus.planning import MetricInfo, Plan, Row, Run, TaskInfo
 from paribus.spec.analysis import Analysis
 from paribus.stats.contrast import Contrast, Observation, compare, compare_all
-from paribus.stats.verdict import FAILURES, Rule
+from paribus.stats.verdict import EXCLUDED, FAILURES, Rule
 from paribus.store.kept import Kept
 from paribus.store.record import Outcome, Record
 
@@ -154,6 +154,14 @@ class Results:
     def tally(self, arm: str, task: str) -> Counter[str]:
         """How many runs have each status."""
         return Counter(self.status(arm, task, seed) for seed in self.plan.seeds if self.run(arm, task, seed))
+
+    def excluded(self, task: str) -> Iterator[tuple[str, int, str]]:
+        """Arm, seed and reason of every run that a person left out."""
+        for arm in self.plan.arms:
+            for seed in self.plan.seeds:
+                outcome = self.outcome(arm.name, task, seed)
+                if outcome.status == EXCLUDED:
+                    yield arm.name, seed, outcome.error
 
     def failures(self, arm: str, task: str) -> int:
         return sum(count for status, count in self.tally(arm, task).items() if status in FAILURES)
