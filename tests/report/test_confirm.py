@@ -1,18 +1,9 @@
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from paribus.report.confirm import next_block, shrinkage
+from paribus.report.confirm import shrinkage
 from paribus.report.results import Results
-
-
-def test_the_next_block_is_the_first_that_nobody_used(made: SimpleNamespace) -> None:
-    plan, _ = made.experiment()
-    used = replace(plan, seeds=[2_000_001, 2_000_002])
-    assert next_block([], 2_000_001) == 2_000_001
-    assert next_block([plan], 2_000_001) == 2_000_001
-    assert next_block([used, plan], 2_000_001) == 2_000_003
 
 
 def test_what_is_left_of_an_estimate_is_told_with_both_intervals(made: SimpleNamespace) -> None:

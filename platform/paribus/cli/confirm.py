@@ -82,9 +82,8 @@ def confirm(
 def _fresh(loaded: "Loaded", arm: str, count: int, store: "Store") -> "Plan":
     """The plan on the next unused block of seeds, or on the one of a confirmation that was broken off."""
     from paribus.planning import plan
-    from paribus.report.confirm import next_block
     from paribus.running import missing
-    from paribus.spec.tuning import FIRST_FRESH_SEED
+    from paribus.store.fresh import next_block
 
     earlier = [old for old in store.database.plans() if old.name == loaded.name]
     head = f"confirm-{re.sub(r'[^A-Za-z0-9_=,.+-]+', '_', arm)[:60]}"
@@ -99,7 +98,7 @@ def _fresh(loaded: "Loaded", arm: str, count: int, store: "Store") -> "Plan":
             again = on(old.seeds[0])
             if {run.id for run in again.runs} == {run.id for run in old.runs}:
                 return again
-    return on(next_block(earlier, FIRST_FRESH_SEED))
+    return on(next_block(store.database, loaded.name))
 
 
 def _tuned(loaded: "Loaded", plan: "Plan", store: "Store", workers: int | None, quiet: bool) -> "Plan":

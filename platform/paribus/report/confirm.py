@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from paribus.planning import Plan, TaskInfo
+from paribus.planning import TaskInfo
 from paribus.report.numbers import decimals, interval, percent, signed
 from paribus.report.results import Results
 from paribus.stats.contrast import Contrast
@@ -58,9 +58,3 @@ def shrinkage(first: Results, again: Results, arm: str) -> tuple[Shrinkage, ...]
 
 def _contrast(results: Results, task: TaskInfo, arm: str) -> Contrast:
     return results.contrasts(task, results.metric(task), results.split(task))[arm]
-
-
-def next_block(earlier: list[Plan], first: int) -> int:
-    """The first seed that no confirmation has used."""
-    used = [seed for plan in earlier for seed in plan.seeds if seed >= first]
-    return max(used, default=first - 1) + 1

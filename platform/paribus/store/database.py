@@ -219,6 +219,11 @@ class Database:
             if migrations.version(connection) != migrations.HEAD:  # unless another driver was quicker
                 migrations.upgrade(connection)
 
+    @property
+    def server(self) -> sql.URL | None:
+        """The address on a server, with its password: for others who keep something there, never to be shown."""
+        return None if self.file is not None else self._engine.url
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -257,6 +262,16 @@ class Database:
             if packed is None
             else Plan.of(_unpack(packed, f"plan of {folder}", "`paribus run FILE` stores it anew"))
         )
+
+    def last_seed(self, experiment: str, first: int) -> int | None:
+        """The highest seed from `first` on that any plan of an experiment had, under whatever label, also long ago."""
+        query = (
+            sql.select(sql.func.max(MemberRow.seed))
+            .join(ExperimentRow, ExperimentRow.id == MemberRow.experiment)
+            .where(ExperimentRow.name == experiment, MemberRow.seed >= first)
+        )
+        with self._reading() as connection:
+            return connection.execute(query).scalar()
 
     def plans(self) -> list[Plan]:
         """The newest plan of every folder, by name."""
