@@ -58,6 +58,18 @@ def test_csv_files_hold_history_and_summary(tmp_path: Path) -> None:
     assert said == []
 
 
+def test_a_run_that_was_trained_again_stands_in_the_csv_summary_once(tmp_path: Path) -> None:
+    uploads = Uploads({"kind": "csv"}, tmp_path, lambda text: None, "small")
+    other = {**one(), "id": "d4e5f6"}
+    for told in (one(), other, {**one(), "summary": {"test/loss": 0.25}}):
+        uploads.run(told)
+    uploads.close()
+    with (tmp_path / "csv" / "small" / "runs.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert [row[2] for row in rows if row[:2] == ["a1b2c3", "test/loss"]] == ["0.25"]
+    assert [row[2] for row in rows if row[:2] == ["d4e5f6", "test/loss"]] == ["0.5"]
+
+
 @pytest.mark.slow
 def test_tensorboard_files_are_written(tmp_path: Path) -> None:
     uploads = Uploads({"kind": "tensorboard"}, tmp_path, lambda text: None, "small")

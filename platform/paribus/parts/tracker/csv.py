@@ -24,5 +24,15 @@ class Files(Tracker):
             writer.writeheader()
             writer.writerows(story.history)
         lines = {"run": story.id, "name": story.name, "job_type": story.job_type, **story.summary}
-        with (folder / "runs.csv").open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([story.id, *pair] for pair in lines.items())
+        self._summarize(folder / "runs.csv", story.id, [[story.id, str(key), str(cell)] for key, cell in lines.items()])
+
+    def _summarize(self, path: Path, run: str, rows: list[list[str]]) -> None:
+        """A run that is sent again takes the place of what was there of it."""
+        known: list[list[str]] = []
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                known = [row for row in csv.reader(file) if row and row[0] != run]
+        partial = path.with_suffix(".partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([*known, *rows])
+        partial.replace(path)
