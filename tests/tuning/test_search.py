@@ -3,6 +3,7 @@
 The engine here trains nothing: what a run is worth is a formula of its settings, so that the best settings are known.
 """
 
+import gc
 import math
 import sys
 import threading
@@ -13,18 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import psycopg
 import pytest
 
+from paribus.errors import StoreError
 from paribus.planning import Job, plan
 from paribus.report.findings import Findings, find
 from paribus.report.html import page
 from paribus.report.tuning import warnings
-from paribus.running import Event, Finished, Moved
+from paribus.running import Event, Finished, Limits, Moved
 from paribus.spec.load import Loaded, load
+from paribus.store.claims import Claims
 from paribus.store.folder import Store, open_store
 from paribus.store.record import Record, Score
-from paribus.tuning import Tuned, Unwatched, searches, storage_of, tune
+from paribus.tuning import Tuned, Unwatched, claim_of, places, searches, tune
 from paribus.tuning.samplers import seed_of
+from paribus.tuning.storage import open_storage
 from paribus.tuning.study import Search
 
 BEST_RATE = 3e-3
@@ -141,7 +146,7 @@ class Lab:
         return tune(self.loaded, fixed, self.store, chosen, Unwatched(), workers=chosen.workers, **options)
 
     def searches(self) -> list[Search]:
-        return searches(self.loaded, storage_of(self.store), [arm.name for arm in self.loaded.arms])
+        return searches(self.loaded, [arm.name for arm in self.loaded.arms], open_storage(self.store))
 
 
 def trials(tuned: Tuned) -> dict[str, list[tuple[Any, ...]]]:
@@ -400,3 +405,173 @@ def test_ranges_of_parts_are_added_and_told(lab: MakeLab) -> None:
     assert keys["baseline"] == ["training.optimizer.lr"]
     assert set(keys["additive"]) == {"training.optimizer.lr", "network.mixer.score.hidden"}
     assert [warning.code for warning in warnings(tuned.taught) if "spaces" in warning.brief] == ["TUNING"]
+
+
+# Several drivers
+
+FEW = """
+arms: {one_head: {network.mixer.heads: 1}}
+analysis: {metric: loss}
+tuning: {trials: 4, space: {training.optimizer.lr: {low: 1e-4, high: 1e-1, log: true}}}
+"""
+
+
+class Waiting(Unwatched):
+    """Remembers what was waited for, and lets it go."""
+
+    def __init__(self, let_go: threading.Event) -> None:
+        self.names: list[str] = []
+        self._let_go = let_go
+
+    def waits(self, name: str) -> None:
+        self.names.append(name)
+        self._let_go.set()
+
+
+def test_a_second_driver_waits_and_then_has_the_same_trials(lab: MakeLab) -> None:
+    made = lab(FEW)
+    trains, second_waits = threading.Event(), threading.Event()
+
+    def held_until_the_second_waits(job: Job) -> bool:
+        trains.set()
+        assert second_waits.wait(60)
+        return False
+
+    first = Formula(fails=held_until_the_second_waits)
+    found: list[Tuned] = []
+    driver = threading.Thread(target=lambda: found.append(made.tune(first)))
+    driver.start()
+    assert trains.wait(60)
+    other, engine, watcher = Lab(made.loaded, open_store(str(made.store.folder))), Formula(), Waiting(second_waits)
+    again = tune(other.loaded, plan(other.loaded), other.store, engine, watcher, workers=1)
+    driver.join(60)
+    assert {name.rpartition("/")[0] for name in watcher.names} == {"small/baseline", "small/one_head"}
+    assert engine.done == []
+    assert len(first.done) == 8
+    assert trials(again) == trials(found[0])
+    assert made.store.database.drivers() == {}
+
+
+def claims_of(made: Lab) -> list[str]:
+    return [claim_of(place.name) for place in places(made.loaded, ["baseline", "one_head"])]
+
+
+def test_the_search_of_a_driver_that_is_gone_is_taken_over(lab: MakeLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = lab(FEW)
+    database = made.store.database
+    with Claims(database):
+        here = next(iter(database.drivers().values())).place
+    database.enter("gone", here, 4_194_305)  # no process has so high a number
+    assert database.claim("gone", claims_of(made)) == dict.fromkeys(claims_of(made), "mine")
+    monkeypatch.setattr("paribus.tuning.time.sleep", lambda _: pytest.fail("waited for a driver that is gone"))
+    assert len(trials(made.tune())) == 2
+    assert database.drivers() == {}
+
+
+def test_limits_end_a_search_and_the_waiting_for_one(lab: MakeLab) -> None:
+    made = lab(FEW)
+    engine = Formula()
+    stopped = made.tune(engine, limits=Limits(hours=0.0))
+    assert engine.done == []  # the run at work was asked to stop
+    assert stopped.plan is None
+    assert stopped.summary.stopped == "0 hours are over (--max-hours)"
+    assert stopped.summary.interrupted
+    with Claims(made.store.database) as other:
+        other.take(claims_of(made))
+        waited = made.tune(limits=Limits(hours=0.0))
+    assert waited.summary.stopped == "0 hours are over (--max-hours)"
+    assert len(trials(made.tune())) == 2
+
+
+def test_a_pruned_run_leaves_no_checkpoint(lab: MakeLab) -> None:
+    pruned = FEW.replace("trials: 4", "trials: 20, sampler: random, pruner: median")
+    made = lab(pruned)
+
+    def with_checkpoint(job: Job) -> bool:
+        (made.store.runs / f"{job.id}.resume").mkdir(parents=True, exist_ok=True)
+        return False
+
+    found = made.tune(Formula(fails=with_checkpoint))
+    states = [(trial["state"], trial["runs"][0]) for s in found.taught["searches"] for trial in s["trials"]]
+    given_up = {run for state, run in states if state == "pruned"}
+    assert given_up
+    left = {folder.name.removesuffix(".resume") for folder in made.store.runs.glob("*.resume")}
+    assert not left & given_up
+
+
+# Where studies lie
+
+
+def on_server(test: Callable[..., None]) -> Callable[..., None]:
+    """Connections are let go without being closed, as a command does at its end."""
+    let_go = ("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+    return pytest.mark.postgres(pytest.mark.filterwarnings(*let_go)(test))
+
+
+@pytest.fixture
+def address(postgresql: Any) -> Iterator[str]:
+    yield postgresql.database()
+    gc.collect()
+
+
+@on_server
+def test_a_search_on_a_server_is_killed_goes_on_and_equals_one_in_a_file(address: str, write: Any) -> None:
+    loaded = load(write(FEW))
+    straight = Lab(loaded, open_store("store")).tune()
+    with pytest.raises(Died):
+        Lab(loaded, open_store(address)).tune(Formula(dies_after=3))
+    engine = Formula()
+    resumed = Lab(loaded, open_store(address)).tune(engine)
+    assert len(engine.done) == 5
+    assert trials(resumed) == trials(straight)
+
+
+@on_server
+def test_the_schemas_of_optuna_and_of_the_store_are_two(address: str) -> None:
+    store = open_store(address)
+    for _ in range(2):
+        optuna.create_study(study_name="a", storage=open_storage(store), load_if_exists=True)
+    assert open_store(address).database.members() == []
+    with psycopg.connect(address) as connection:
+        rows = connection.execute("SELECT table_schema FROM information_schema.tables WHERE table_name = 'studies'")
+        assert rows.fetchall() == [("public_tuning",)]
+    shown = optuna.get_all_study_names(f"{_driver(address)}?options=-csearch_path%3Dpublic_tuning")
+    assert shown == ["a"]
+
+
+def _driver(address: str) -> str:
+    return address.replace("postgresql://", "postgresql+psycopg://")
+
+
+@on_server
+def test_drivers_that_open_the_studies_at_once_find_one_schema(address: str) -> None:
+    store = open_store(address)
+    errors: list[BaseException] = []
+
+    def begin() -> None:
+        try:
+            open_storage(store)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+
+
+@on_server
+def test_what_the_server_refuses_is_told_without_the_password(address: str) -> None:
+    store = open_store(address)
+    with psycopg.connect(address, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute("CREATE ROLE guest LOGIN")
+        connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")
+        connection.execute(f"REVOKE CREATE ON DATABASE {name} FROM PUBLIC")
+    guest = open_store(address.replace("me:secret@", "guest:secret@"))
+    assert store.database.shown != guest.database.shown
+    with pytest.raises(StoreError, match="permission denied") as caught:
+        open_storage(guest)
+    assert "secret" not in str(caught.value)

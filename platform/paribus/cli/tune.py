@@ -10,6 +10,7 @@ from paribus.cli.output import duration, err, note, plain, table
 
 if TYPE_CHECKING:
     from paribus.planning import Plan
+    from paribus.running import Limits
     from paribus.running.tracking import Uploads
     from paribus.spec.load import Loaded
     from paribus.store.folder import Store
@@ -100,6 +101,7 @@ def search(
     arms: Sequence[str] = (),
     trials: str | None = None,
     enqueue: Sequence[dict[str, Any]] = (),
+    limits: "Limits | None" = None,
 ) -> "Tuned":
     """Do all trials that are missing, and print the ledger."""
     from paribus import api
@@ -107,7 +109,9 @@ def search(
 
     engine, count = api.engine(plan, store, workers, copies)
     watcher = watcher_for(quiet)
-    found = tune(loaded, plan, store, engine, watcher, workers=count, arms=arms, trials=trials, enqueue=enqueue)
+    found = tune(
+        loaded, plan, store, engine, watcher, workers=count, arms=arms, trials=trials, enqueue=enqueue, limits=limits
+    )
     show(found.taught)
     return found
 
@@ -156,6 +160,9 @@ class _Quiet:
 
     def begin(self, searches: "Sequence[Search]", workers: int) -> None:
         pass
+
+    def waits(self, name: str) -> None:
+        note(f"another driver is at the search {name}; waiting until it is done, or gone")
 
     def moved(self, search: "Search", number: int, news: dict[str, Any]) -> None:
         pass

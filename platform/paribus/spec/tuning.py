@@ -13,7 +13,6 @@ from paribus.spec.override import Group, Open, Shaped, Slot
 
 TRIALS = 20
 FIRST_SEED = 1_000_001  # of trials
-FIRST_FRESH_SEED = 2_000_001  # of confirmations
 COSTS = ("parameters", "flops", "seconds")
 MAIN = "metric"  # stands for the metric that the analysis compares
 

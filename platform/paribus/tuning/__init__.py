@@ -1,25 +1,30 @@
 """Optuna around running: ask, override, run, tell; then the plan of the comparison, with the settings that won."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
+from optuna.storages import RDBStorage
+
 from paribus.errors import ParibusError, suggestion
 from paribus.planning import MetricInfo, Plan, hashed, metric_info, plan, run_id
-from paribus.running import Engine, Summary
+from paribus.running import POLL, Engine, Limits, Summary
 from paribus.spec.arms import Arm, variant
 from paribus.spec.load import Loaded
 from paribus.spec.rules import tasks_of
 from paribus.spec.space import Dimension, dimensions
 from paribus.spec.training import Training
-from paribus.spec.tuning import COSTS, FIRST_FRESH_SEED, FIRST_SEED, MAIN, Tuning
+from paribus.spec.tuning import COSTS, FIRST_SEED, MAIN, Tuning
+from paribus.store.claims import Claims
 from paribus.store.folder import Store
+from paribus.store.fresh import next_block
 from paribus.tuning import lessons, samplers
 from paribus.tuning.driver import Driver, Watcher
-from paribus.tuning.study import Outcome, Search, opened
+from paribus.tuning.storage import open_storage, telling
+from paribus.tuning.study import Outcome, Search
 
-DATABASE = "tuning.db"
 # What does not change which trials a search proposes, so that it can be gone on with.
 OUTSIDE = ("trials", "confirm", "time_limit", "unequal", "split", "space", "part_ranges")
 
@@ -39,6 +44,9 @@ class Unwatched:
     def begin(self, searches: Sequence[Search], workers: int) -> None:
         pass
 
+    def waits(self, name: str) -> None:
+        pass
+
     def moved(self, search: Search, number: int, news: dict[str, Any]) -> None:
         pass
 
@@ -49,28 +57,40 @@ class Unwatched:
         pass
 
 
-def storage_of(store: Store) -> str:
-    """Where Optuna keeps its studies: beside the store, in a file that optuna-dashboard opens."""
-    return f"sqlite:///{store.folder / DATABASE}"
-
-
-def searches(loaded: Loaded, storage: str, arms: Sequence[str]) -> list[Search]:
+def searches(loaded: Loaded, arms: Sequence[str], storage: RDBStorage) -> list[Search]:
     """The searches of an experiment, opened: one for each arm and task, or a single one."""
+    samplers.quiet()
+    found = []
+    for place in places(loaded, arms):
+        tuning, goals = place.tuning, objectives(loaded, place.tuning, place.task)
+        looks = evaluations(place.arm.setting.training)
+        found.append(Search(place.name, place.arm, place.task, tuning, place.dimensions, goals, storage, looks))
+    return found
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one search is about."""
+
+    name: str
+    arm: Arm
+    task: str
+    tuning: Tuning
+    dimensions: list[Dimension]
+
+
+def places(loaded: Loaded, arms: Sequence[str]) -> list[Place]:
+    """What is searched in an experiment."""
     tuning = loaded.experiment.tuning
     if tuning is None:
         raise ParibusError(f"{loaded.file} has no `tuning`; `paribus explain tuning` says what it can hold")
-    samplers.quiet()
-    kept = opened(storage)
     chosen = [arm for arm in loaded.arms if arm.name in arms]
     if tuning.scope == "experiment":
         chosen = list(loaded.arms[:1])
     found = []
     for arm in chosen:
-        for task in arm.setting.tasks:
-            own = dimensions(tuning, arm)
-            name = _name(loaded, tuning, arm, task, own)
-            goals = objectives(loaded, tuning, task)
-            found.append(Search(name, arm, task, tuning, own, goals, kept, evaluations(arm.setting.training)))
+        own = dimensions(tuning, arm)
+        found += [Place(_name(loaded, tuning, arm, task, own), arm, task, tuning, own) for task in arm.setting.tasks]
     return found
 
 
@@ -109,26 +129,69 @@ def tune(
     watcher: Watcher,
     *,
     workers: int,
-    storage: str | None = None,
     arms: Sequence[str] = (),
     trials: str | None = None,
     enqueue: Sequence[Mapping[str, Any]] = (),
+    limits: Limits | None = None,
 ) -> Tuned:
-    """Search until every arm has its trials; `fixed` is the plan of the same file without any tuning."""
+    """Search until every arm has its trials; `fixed` is the plan of the same file without any tuning.
+
+    Meanwhile other drivers that want one of the same searches wait, then go on with what this one left.
+    """
     assert loaded.experiment.tuning is not None
+    limits = limits or Limits()
     store.take_in()
-    url = storage or storage_of(store)
-    everything = searches(loaded, url, [row.name for row in fixed.arms])
-    found = [search for search in everything if not arms or search.arm.name in arms]
-    for search in found:
-        _extend(search, trials)
-        for settings in enqueue:
-            search.enqueue(_known(search, settings))
-    driver = Driver(found, store, engine, watcher, workers=workers, machine=fixed.machine, experiment=fixed.folder)
-    summary = driver.run()
-    told = lessons.taught(loaded.experiment.tuning, everything)
-    ready = not summary.interrupted and all(search.proposed and not search.running for search in everything)
-    return Tuned(tuned_plan(loaded, fixed, everything, told, store) if ready else None, summary, told)
+    with telling(store), Claims(store.database) as claims:
+        storage = open_storage(store)
+        known = [row.name for row in fixed.arms]
+        wanted = [place.name for place in places(loaded, known) if not arms or place.arm.name in arms]
+        try:
+            stopped = held(claims, wanted, watcher, limits)
+            everything = searches(loaded, known, storage)
+            found = [search for search in everything if search.name in wanted]
+            if stopped:
+                summary = Summary(interrupted=True, stopped=stopped)
+            else:
+                for search in found:
+                    _extend(search, trials)
+                    for settings in enqueue:
+                        search.enqueue(_known(search, settings))
+                driver = Driver(found, store, engine, watcher, workers, fixed.machine, fixed.folder, limits)
+                summary = driver.run()
+            told = lessons.taught(loaded.experiment.tuning, everything)
+            ready = not summary.interrupted and all(search.proposed and not search.running for search in everything)
+            chosen = tuned_plan(loaded, fixed, everything, told, store) if ready else None
+            if chosen is not None and chosen.tuning and chosen.tuning["confirm"]:
+                store.database.save_plan(chosen)  # its seeds are used up before another driver asks for some
+            return Tuned(chosen, summary, told)
+        finally:
+            storage.engine.dispose()
+
+
+def held(claims: Claims, names: Sequence[str], watcher: Watcher, limits: Limits) -> str:
+    """Wait until all searches are this driver's; what limit ended the waiting, if one did.
+
+    They are taken all at once or not at all: two drivers that hold one each would wait for each other.
+    """
+    keys = {claim_of(name): name for name in names}
+    told: set[str] = set()
+    while "theirs" in (states := claims.take(list(keys))).values():
+        for key, state in states.items():
+            if state == "mine":
+                claims.release(key)
+        others = {keys[key] for key, state in states.items() if state == "theirs"}
+        for name in sorted(others - told):
+            watcher.waits(name)
+        told |= others
+        if why := limits.reached(Summary()):
+            return why
+        time.sleep(POLL)
+    return ""
+
+
+def claim_of(search: str) -> str:
+    """Under what a search is claimed, among the runs that are."""
+    return hashed({"search": search})
 
 
 def _extend(search: Search, trials: str | None) -> None:
@@ -191,18 +254,17 @@ def _confirmation(loaded: Loaded, fixed: Plan, search: Search, told: dict[str, A
             seen.add(mark)
             best[name] = arm
     count = len(fixed.seeds)
-    first = _fresh(store.database.plan(fixed.folder), list(best), search.name)
+    first = _fresh(store, fixed, list(best), search.name)
     confirm = {"first": first, "count": count, "arms": list(best), "search": search.name}
     told = {**told, "fixed": [], "confirm": confirm}
     seeds = list(range(first, first + count))
     return plan(loaded, arms=fixed.only, seeds=seeds, label=fixed.label, more=list(best.values()), tuning=told)
 
 
-def _fresh(earlier: Plan | None, arms: list[str], search: str) -> int:
-    """The first seed of a block that no other choice was confirmed on."""
+def _fresh(store: Store, fixed: Plan, arms: list[str], search: str) -> int:
+    """The first seed of the block that this choice was confirmed on, or of a new one."""
+    earlier = store.database.plan(fixed.folder)
     before = earlier.tuning.get("confirm") if earlier is not None and earlier.tuning else None
-    if not before:
-        return FIRST_FRESH_SEED
-    if (before["arms"], before["search"]) == (arms, search):
+    if before and (before["arms"], before["search"]) == (arms, search):
         return int(before["first"])
-    return int(before["first"]) + int(before["count"])
+    return next_block(store.database, fixed.name)

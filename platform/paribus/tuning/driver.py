@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from paribus.planning import Job, Run, metric_info, run_id, settings_of
-from paribus.running import Engine, Finished, Moved, Summary, gently, keep
+from paribus.running import Engine, Finished, Limits, Moved, Summary, gently, keep
 from paribus.spec.arms import Arm, Setting, variant
 from paribus.spec.machine import seconds
 from paribus.spec.override import Complaint
@@ -21,6 +21,8 @@ class Watcher(Protocol):
     """Whoever shows how searches go."""
 
     def begin(self, searches: Sequence[Search], workers: int) -> None: ...
+
+    def waits(self, name: str) -> None: ...
 
     def moved(self, search: Search, number: int, news: dict[str, Any]) -> None: ...
 
@@ -56,10 +58,10 @@ class Driver:
         store: Store,
         engine: Engine,
         watcher: Watcher,
-        *,
         workers: int,
         machine: dict[str, Any],
         experiment: str,
+        limits: Limits,
     ) -> None:
         self._searches = list(searches)
         self._store = store
@@ -68,6 +70,7 @@ class Driver:
         self._watcher = watcher
         self._machine = machine
         self._experiment = experiment
+        self._limits = limits
         self._trials: list[_Trial] = []
         self._at_work: dict[str, Job] = {}
         self._given_up: set[str] = set()
@@ -88,9 +91,12 @@ class Driver:
                         self._finished(event)
                     else:
                         self._moved(event)
-                    if not asked.is_set():
+                    if not self.summary.stopped and (why := self._limits.reached(self.summary)):
+                        self.summary.stopped = why
+                        self._engine.stop()
+                    if not (asked.is_set() or self.summary.stopped):
                         self._engine.add(self._more())
-            self.summary.interrupted = self.summary.interrupted or asked.is_set()
+            self.summary.interrupted = self.summary.interrupted or asked.is_set() or bool(self.summary.stopped)
         finally:
             self._watcher.end()
         return self.summary
@@ -205,6 +211,8 @@ class Driver:
             else:
                 self._arrived(trial, job, event.status, event.reason, event.record)
         self._given_up.discard(job.id)
+        if event.status == "pruned" and job.id not in self._at_work:
+            self._store.forget_checkpoints([job.id])
 
     def _arrived(self, trial: _Trial, job: Job, status: str, reason: str, record: Record | None) -> None:
         """A run of a trial is over."""

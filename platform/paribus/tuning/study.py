@@ -14,7 +14,6 @@ import optuna
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
-from sqlalchemy import event
 
 from paribus.planning import MetricInfo
 from paribus.spec.arms import Arm
@@ -343,20 +342,3 @@ def suggest(trial: Trial, found: Dimension) -> Any:
         return trial.suggest_int(found.key, kind.low, kind.high, step=kind.step, log=kind.log)
     assert isinstance(kind, optuna.distributions.FloatDistribution)
     return trial.suggest_float(found.key, kind.low, kind.high, step=kind.step, log=kind.log)
-
-
-def opened(url: str) -> RDBStorage:
-    """Optuna's own storage, which optuna-dashboard opens too."""
-    if not url.startswith("sqlite"):
-        return RDBStorage(url)
-    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
-
-    @event.listens_for(storage.engine, "connect")
-    def _configure(connection: Any, _: Any) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(
-            "PRAGMA synchronous = NORMAL"
-        )  # a killed process loses nothing, and commits wait for no disk
-
-    storage.engine.dispose()  # the connections that were opened before
-    return storage
