@@ -22,7 +22,7 @@ from paribus.planning import Job, plan
 from paribus.report.findings import Findings, find
 from paribus.report.html import page
 from paribus.report.tuning import warnings
-from paribus.running import Event, Finished, Limits, Moved
+from paribus.running import Event, Finished, Limits, Moved, Summary
 from paribus.spec.load import Loaded, load
 from paribus.store.claims import Claims
 from paribus.store.folder import Store, open_store
@@ -481,6 +481,12 @@ def test_limits_end_a_search_and_the_waiting_for_one(lab: MakeLab) -> None:
         waited = made.tune(limits=Limits(hours=0.0))
     assert waited.summary.stopped == "0 hours are over (--max-hours)"
     assert len(trials(made.tune())) == 2
+
+
+def test_failures_of_a_search_count_against_the_limit_of_the_whole_call() -> None:
+    broken = Summary(broken={"a": "crashed: no reason"})
+    assert Limits(failures=1).reached(broken) == ""
+    assert Limits(failures=1, failed=1).reached(broken) == "more than 1 runs failed (--max-failures)"
 
 
 def test_a_pruned_run_leaves_no_checkpoint(lab: MakeLab) -> None:

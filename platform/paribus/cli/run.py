@@ -111,10 +111,12 @@ def _run(
     if loaded.experiment.tuning is not None:
         from paribus.cli.tune import search
 
-        tuned = search(loaded, plan, opened, workers, quiet=quiet, copies=copies)
+        tuned = search(loaded, plan, opened, workers, quiet=quiet, copies=copies, gpus=gpus_per_run, limits=limits)
         if tuned.plan is None:
-            note("the tuning is not over yet; the same command goes on with what is missing")
+            reason = f"{tuned.summary.stopped}; " if tuned.summary.stopped else ""
+            note(f"{reason}the tuning is not over yet; the same command goes on with what is missing")
             return 130
+        limits.failed = len(tuned.summary.broken)
         plan = tuned.plan
     engine, count = api.engine(plan, opened, workers, copies, gpus_per_run)
     summary = execute(plan, opened, engine, shown, workers=count, fresh=fresh, limits=limits)

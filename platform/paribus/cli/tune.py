@@ -101,13 +101,14 @@ def search(
     arms: Sequence[str] = (),
     trials: str | None = None,
     enqueue: Sequence[dict[str, Any]] = (),
+    gpus: float | None = None,
     limits: "Limits | None" = None,
 ) -> "Tuned":
     """Do all trials that are missing, and print the ledger."""
     from paribus import api
     from paribus.tuning import tune
 
-    engine, count = api.engine(plan, store, workers, copies)
+    engine, count = api.engine(plan, store, workers, copies, gpus)
     watcher = watcher_for(quiet)
     found = tune(
         loaded, plan, store, engine, watcher, workers=count, arms=arms, trials=trials, enqueue=enqueue, limits=limits

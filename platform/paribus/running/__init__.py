@@ -87,12 +87,13 @@ class Limits:
 
     failures: int | None = None
     hours: float | None = None
+    failed: int = 0  # runs of the tuning that came before
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
 
     def reached(self, summary: Summary) -> str:
-        if self.failures is not None and len(summary.broken) > self.failures:
+        if self.failures is not None and self.failed + len(summary.broken) > self.failures:
             return f"more than {self.failures} runs failed (--max-failures)"
         if self.hours is not None and time.monotonic() - self._began > self.hours * 3600:
             return f"{self.hours:g} hours are over (--max-hours)"
