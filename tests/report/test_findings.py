@@ -11,7 +11,6 @@ from paribus.errors import ParibusError
 from paribus.planning import Plan
 from paribus.report import Findings, find
 from paribus.report.panels import thinned
-from paribus.report.warnings import binomial
 from paribus.store.kept import Kept
 from paribus.store.record import Outcome
 
@@ -175,11 +174,6 @@ def test_thinned_curves_keep_ends_and_spikes() -> None:
     kept = thinned(points, 200)
     assert len(kept) <= 200
     assert (points[0], points[777], points[-1]) == (kept[0], max(kept, key=lambda point: point[1]), kept[-1])
-
-
-def test_the_error_of_a_share_worked_by_hand() -> None:
-    assert binomial(0.9, 900) == pytest.approx(0.01)
-    assert binomial(float("nan"), 900) == 0.0
 
 
 def test_a_plan_read_back_from_plain_data_gives_the_same_findings(six_arms: Made) -> None:

@@ -59,7 +59,16 @@ def contrasts(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def test_every_format_is_written_whole_and_nothing_else(folder: Path) -> None:
-    names = {"index.html", "report.md", "runs.csv", "contrasts.csv", "curves.csv", "warnings.csv", "samples.jsonl"}
+    names = {
+        "index.html",
+        "report.md",
+        "runs.csv",
+        "contrasts.csv",
+        "curves.csv",
+        "ranks.csv",
+        "warnings.csv",
+        "samples.jsonl",
+    }
     names |= {"environment.json", "report.json", "figures"}
     assert {path.name for path in folder.iterdir()} == names
     pictures = {path.name for path in (folder / "figures").iterdir()}

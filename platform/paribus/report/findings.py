@@ -44,6 +44,9 @@ class Tables:
     effects: Table = ()
     tuning: Table = ()
     trials: Table = ()
+    noise: Table = ()
+    overall: Table = ()
+    ranks: Table = ()
 
     def named(self) -> dict[str, tuple[Table, Sequence[str]]]:
         """Name of its file -> table and columns; those that always are, and others where they hold anything."""
@@ -60,6 +63,9 @@ class Tables:
             "effects": (self.effects, tables.EFFECTS),
             "tuning": (self.tuning, tuning.LEDGER),
             "trials": (self.trials, tuning.TRIALS),
+            "noise": (self.noise, tables.NOISE),
+            "overall": (self.overall, tables.OVERALL),
+            "ranks": (self.ranks, tables.RANKS),
         }
         return {**always, **{name: found for name, found in others.items() if found[0]}}
 
@@ -167,6 +173,9 @@ def find(
             tables.effects(explained),
             tuning.ledger_table(plan.tuning) if plan.tuning else (),
             tuning.trial_table(plan.tuning) if plan.tuning else (),
+            tables.noise(compared),
+            tables.overall(whole, plan.name),
+            tables.ranks({t.name: of for t, (_, of) in zip(plan.tasks, ranked, strict=True)}, plan.name),
         ),
         claims=claimed,
         effects=explained,

@@ -12,9 +12,11 @@ from paribus.report.attention import PLACES, label
 from paribus.report.claims import Claimed
 from paribus.report.comparison import Section
 from paribus.report.effects import Explained
+from paribus.report.overall import Overall
 from paribus.report.results import Results, metric_named
-from paribus.report.warnings import Warning
+from paribus.report.warnings import Compared, Warning
 from paribus.stats.contrast import COLUMNS, Contrast, row
+from paribus.stats.ranks import Rank
 from paribus.store.record import Outcome, Record
 
 Cell: TypeAlias = str | int | float | bool | None
@@ -350,6 +352,75 @@ def lengths(results: Results, sections: Sequence[Section]) -> Table:
         for arm, runs in section.lengths.values.items()
         for seed, values in runs.items()
         for one, value in zip(section.lengths.bins, values, strict=True)
+    )
+
+
+NOISE = (
+    "experiment", "arm", "task", "metric", "split", "n_examples", "improvement", "se_examples", "se_seeds",
+    "ci_examples_low", "ci_examples_high", "ci_both_low", "ci_both_high",
+)  # fmt: skip
+
+
+def noise(found: Iterable[Compared]) -> Table:
+    """A row for every contrast whose scores are kept example by example."""
+    return tuple(
+        {
+            "experiment": part.results.plan.name,
+            "arm": arm,
+            "task": part.task.name,
+            "metric": part.metric.name,
+            "split": part.split,
+            "n_examples": size,
+            "improvement": one.mean,
+            "se_examples": one.se_examples,
+            "se_seeds": one.se_seeds,
+            "ci_examples_low": one.by_examples.low,
+            "ci_examples_high": one.by_examples.high,
+            "ci_both_low": one.by_both.low,
+            "ci_both_high": one.by_both.high,
+        }
+        for part in found
+        for arm, (size, one) in part.test_noise.items()
+    )
+
+
+OVERALL = ("experiment", "arm", "improvement", "ci_low", "ci_high", "share_won", "share_won_low", "share_won_high")
+
+
+def overall(found: Iterable[Overall], experiment: str) -> Table:
+    """A row for every arm over several tasks."""
+    return tuple(
+        {
+            "experiment": experiment,
+            "arm": one.arm,
+            "improvement": one.improvement.value,
+            "ci_low": one.improvement.interval.low,
+            "ci_high": one.improvement.interval.high,
+            "share_won": one.share_won.value,
+            "share_won_low": one.share_won.interval.low,
+            "share_won_high": one.share_won.interval.high,
+        }
+        for one in found
+    )
+
+
+RANKS = ("experiment", "task", "arm", "rank", "rank_low", "rank_high", "share_first")
+
+
+def ranks(found: Mapping[str, Iterable[Rank]], experiment: str) -> Table:
+    """A row for every arm of every task."""
+    return tuple(
+        {
+            "experiment": experiment,
+            "task": task,
+            "arm": one.arm,
+            "rank": one.rank,
+            "rank_low": one.low,
+            "rank_high": one.high,
+            "share_first": one.first,
+        }
+        for task, some in found.items()
+        for one in some
     )
 
 

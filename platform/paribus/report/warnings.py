@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite, isnan, sqrt
+from functools import cached_property
+from math import isfinite
 from statistics import fmean
 
 from paribus.planning import MetricInfo, TaskInfo
-from paribus.report.numbers import general, listed, percent, plural
+from paribus.report.noise import of_test
+from paribus.report.numbers import general, interval, listed, percent, plural
 from paribus.report.results import Results, change
 from paribus.stats.contrast import Contrast
+from paribus.stats.interval import NOWHERE, Interval
+from paribus.stats.noise import TestNoise, of_share
 from paribus.stats.paired import floor
 from paribus.stats.verdict import EXCLUDED, FAILURES
 
@@ -44,6 +48,11 @@ class Compared:
     @property
     def arms(self) -> list[str]:
         return [arm.name for arm in self.results.plan.arms]
+
+    @cached_property
+    def test_noise(self) -> dict[str, tuple[int, TestNoise]]:
+        """By arm, the number of test examples and what drawing others would do, where runs keep their scores."""
+        return of_test(self.results, self.task, self.metric, self.split, self.contrasts)
 
 
 def of_experiment(results: Results, out_of_date: str = "") -> Iterator[Warning]:
@@ -398,20 +407,28 @@ def _late_falls(compared: Compared, arm: str) -> Iterator[float]:
 
 
 def _noise(compared: Compared) -> Iterator[Warning]:
-    size = compared.task.settings.get(f"{compared.split}_examples")
-    if compared.metric.bounds != [0.0, 1.0] or not isinstance(size, int) or size < 1:
-        return
+    known = compared.test_noise
+    size = max((count for count, _ in known.values()), default=_examples(compared))
     over = {
-        arm: (noise, contrast.of_arm.se)
-        for arm, contrast in compared.contrasts.items()
-        if (noise := binomial(contrast.of_arm.mean, size)) > contrast.of_arm.se
+        arm: (found.se_examples, found.se_seeds, found.by_both)
+        for arm, (_, found) in known.items()
+        if found.se_examples > found.se_seeds > 0
     }
+    if not known and size:
+        shares = {
+            arm: (of_share(found.of_arm.mean, size), found.of_arm.se) for arm, found in compared.contrasts.items()
+        }
+        over = {arm: (noise, se, NOWHERE) for arm, (noise, se) in shares.items() if noise > se}
     if over:
-        told = listed(f"{arm} {general(noise, 2)} against {general(se, 2)}" for arm, (noise, se) in over.items())
+        told = listed(
+            f"{arm} {general(noise, 2)} against {general(se, 2)}" + _with_both(both)
+            for arm, (noise, se, both) in over.items()
+        )
+        what = "Standard error of the difference" if known else "Standard error"
         yield Warning(
             "NOISE",
             f"{plural(size, 'test example')} are few",
-            f"Standard error by sampling {plural(size, 'example')} exceeds that by seed: {told}.",
+            f"{what} by sampling {plural(size, 'example')} exceeds that by seed: {told}.",
             "Intervals do not include the sampling of the test set: another test set could move all arms together.",
             f"Raise task.{compared.split}_examples.",
             tuple(over),
@@ -419,9 +436,15 @@ def _noise(compared: Compared) -> Iterator[Warning]:
         )
 
 
-def binomial(share: float, size: int) -> float:
-    """The standard error of a share of `size` examples."""
-    return sqrt(max(0.0, share * (1 - share)) / size) if isfinite(share) and not isnan(share) else 0.0
+def _examples(compared: Compared) -> int:
+    """The size of the split, where shares of it are what is compared."""
+    size = compared.task.settings.get(f"{compared.split}_examples")
+    return size if compared.metric.bounds == [0.0, 1.0] and isinstance(size, int) and size > 0 else 0
+
+
+def _with_both(ends: Interval) -> str:
+    """The interval with other seeds and other examples."""
+    return f" (with both, {interval(ends.low, ends.high, 3)})" if isfinite(ends.low) else ""
 
 
 def _seed_sets(compared: Compared) -> Iterator[Warning]:

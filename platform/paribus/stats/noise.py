@@ -36,14 +36,12 @@ def of_examples(
     """From scores of the same examples, seeds x examples: one draw of examples serves both arms and all seeds."""
     differences = arm - baseline
     seeds, size = differences.shape
-    of_example, examples = differences.mean(0), generator.integers(0, size, (draws, size))
-    alone = of_example[examples].mean(1)
-    both = np.array(
-        [
-            differences[generator.integers(0, seeds, seeds)].mean(0)[generator.integers(0, size, size)].mean()
-            for _ in range(draws)
-        ]
-    )
+    of_example, alone, both = differences.mean(0), [], []
+    for _ in range(draws):  # one at a time: a table of all draws of many examples would not fit into memory
+        rows = generator.integers(0, size, size)
+        counts = np.bincount(generator.integers(0, seeds, seeds), minlength=seeds)
+        alone.append(of_example[rows].mean())
+        both.append((counts @ differences / seeds)[rows].mean())
     ends = [(1 - level) / 2, (1 + level) / 2]
     of_seed = differences.mean(1)
     return TestNoise(
