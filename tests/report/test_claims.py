@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +10,20 @@ from paribus.report.claims import Claimed, claims
 from paribus.report.findings import find
 from paribus.report.results import Results
 from paribus.spec.claims import Claim
+from paribus.store.kept import Head, Kept
 
 Made = SimpleNamespace
 
 
-def judged(made: Made, plan: Plan, outcomes: Mapping[str, Any], *written: dict[str, Any]) -> list[Claimed]:
+def judged(
+    made: Made,
+    plan: Plan,
+    outcomes: Mapping[str, Any],
+    *written: dict[str, Any],
+    read: Callable[[str], Kept | None] = lambda run: None,
+) -> list[Claimed]:
     tree = [Claim.model_validate(claim).model_dump() for claim in written]
-    results = Results(replace(plan, claims=tree), outcomes)
+    results = Results(replace(plan, claims=tree), outcomes, read)
     contrasts = {
         task.name: results.contrasts(task, results.metric(task), results.split(task)) for task in results.plan.tasks
     }
@@ -203,3 +210,30 @@ def test_published_numbers_are_told_with_their_source(made: Made) -> None:
     plan, outcomes = made.experiment(reference={"baseline": {"exact_match": 0.93}, "source": "Somebody 2020"})
     told = find(plan, outcomes).method[0]
     assert told == "Published numbers, of other data and budgets than here (Somebody 2020): baseline exact_match 0.93."
+
+
+@pytest.mark.parametrize(
+    ("metric", "field"), [("entropy", "entropy"), ("distance", "distance"), ("diagonal", "diagonal")]
+)
+@pytest.mark.parametrize(("shift", "answer"), [(0.1, "supported"), (-0.1, "refuted")])
+def test_a_claim_can_be_about_how_heads_attend(made: Made, metric: str, field: str, shift: float, answer: str) -> None:
+    plan, outcomes = made.experiment(made.six[:2])
+    runs = {run.id: run for run in plan.runs}
+
+    def read(run: str) -> Kept:
+        value = 0.5 + shift * (runs[run].arm != "baseline") + 0.01 * ((runs[run].seed * len(runs[run].arm)) % 5)
+        usual = dict.fromkeys(("entropy", "distance", "distance_without_first", "diagonal", "previous", "first"), 0.3)
+        heads = [
+            Head("encoder", 0, "self", head, **{**usual, field: value + place})  # type: ignore[arg-type]
+            for head, place in enumerate((-0.1, 0.1))
+        ]
+        undefined = Head("encoder", 1, "self", 0, None, None, None, None, None, None)
+        return Kept([*heads, undefined])
+
+    claim = {"arm": "no_position", "metric": metric, "expect": "higher"}
+    found = judged(made, plan, outcomes, claim, read=read)[0]
+    assert found.answer == answer
+    assert found.contrast is not None
+    assert found.contrast.rule.sign * found.contrast.paired.mean == pytest.approx(shift, abs=0.03)
+    missing = judged(made, plan, outcomes, claim)[0]
+    assert (missing.answer, missing.sentence) == ("undecided", "Undecided: no pair of finished runs has this number.")
