@@ -23,6 +23,7 @@ from paribus.store.record import Outcome
 
 Made = tuple[Plan, dict[str, Outcome]]
 Read = Callable[[str], Kept | None]
+Whole = tuple[Plan, dict[str, Outcome], Read]
 HOSTILE = (
     "<script>alert(1)</script>",
     "{{7*7}}{% raw %}",
@@ -74,6 +75,17 @@ def test_latex_compiles_and_holds_the_numbers_of_the_table(rich: Path) -> None:
     table = (rich / "table.tex").read_text()
     assert r"\toprule" in table
     assert "|" not in table
+
+
+@needs_latex
+def test_latex_of_two_tasks_with_claims_effects_and_searches_compiles(whole: Whole, tmp_path: Path) -> None:
+    plan, outcomes, read = whole
+    files = write(find(plan, outcomes, read=read), tmp_path, ["tex"])
+    assert {"table.tex", "table-2.tex", "claims.tex", "numbers.tex"} <= {file.name for file in files}
+    assert "Undefined control sequence" not in compiled(tmp_path)
+    claims = (tmp_path / "claims.tex").read_text()
+    assert claims.count("& supported &") == 2
+    assert "Without positions a translator fails. (phrases)" in claims
 
 
 @needs_latex

@@ -1,5 +1,6 @@
 """Figures as inline SVG: drawn once by Vega-Lite, coloured so that the page's stylesheet can turn them dark."""
 
+import json
 import re
 import struct
 import zlib
@@ -72,7 +73,8 @@ def curves(found: Curves, looks: Mapping[str, Style]) -> Iterator[tuple[str, str
 
 
 def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], width: int, height: int) -> Drawing:
-    lines = [line for line in found.lines if line.arm in arms]
+    shown = arms if len(looks) <= TOGETHER else arms[-1:]  # the baseline's seeds would be drawn beside every arm
+    lines = [line for line in found.lines if line.arm in shown]
     means = [{"arm": arm, "step": x, "value": y} for arm in arms for x, y in found.means.get(arm, ())]
     bands = [
         {"arm": arm, "step": x, "low": low, "high": high}
@@ -93,11 +95,12 @@ def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], widt
             .mark_area(opacity=0.14)
             .encode(x=x, y=alt.Y("low:Q", title=None, scale=scale), y2="high:Q", color=colour)
         )
-    layers.append(
-        alt.Chart(_data(_points(lines)))
-        .mark_line(strokeWidth=1, opacity=0.35)
-        .encode(x=x, y=y, color=colour, detail="seed:N")
-    )
+    if found.thin:
+        layers.append(
+            alt.Chart(_data(_points(lines)))
+            .mark_line(strokeWidth=1, opacity=0.35)
+            .encode(x=x, y=y, color=colour, detail="seed:N")
+        )
     layers.append(alt.Chart(_data(means)).mark_line(strokeWidth=2.4).encode(x=x, y=y, color=colour, strokeDash=dash))
     ends = [{"arm": line.arm, "step": line.points[-1][0], "value": line.points[-1][1]} for line in lines if line.failed]
     if ends:
@@ -391,7 +394,8 @@ def plot(found: Plot) -> str:
 
 
 def _data(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"values": [dict(row) for row in rows]}
+    """Rows as one text: Altair copies what it is given, row by row, many times."""
+    return {"values": json.dumps([dict(row) for row in rows]), "format": {"type": "json"}}
 
 
 def _colour(arms: Sequence[str], looks: Mapping[str, Style]) -> alt.Color:
@@ -403,6 +407,13 @@ def _colour(arms: Sequence[str], looks: Mapping[str, Style]) -> alt.Color:
 def _dash(arms: Sequence[str], looks: Mapping[str, Style]) -> alt.StrokeDash:
     scale = alt.Scale(domain=list(arms), range=[list(looks[arm].dash) for arm in arms])
     return alt.StrokeDash("arm:N", scale=scale, legend=None)
+
+
+_LONG = re.compile(r"-?\d+\.\d{2,}")
+
+
+def _short(found: re.Match[str]) -> str:
+    return f"{float(found[0]):.1f}".removesuffix(".0")
 
 
 def _svg(chart: Drawing, words: str) -> str:
@@ -423,6 +434,15 @@ def _svg(chart: Drawing, words: str) -> str:
         "[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(x[01]?[0-9a-fA-F]|[0-2]?[0-9]|3[01]);", " ", svg
     )  # no XML can hold these
     words = re.sub("[\x00-\x1f]", " ", words)
+    # A tenth of a pixel is seen by nobody, and half of the page is digits behind it.
+    svg = re.sub(r'( d="[^"]*")', lambda found: _LONG.sub(_short, found[1]), svg)
+    # What all texts share stands once, and marks that nothing addresses need no names.
+    svg = (
+        svg.replace(f' font-family="{FONT}"', "").replace(' font-size="11px"', "").replace(' pointer-events="none"', "")
+    )
+    svg = re.sub(r' class="[^"]*"', "", svg)
     # Marks carry labels of their own, which one alternative for the whole picture replaces.
     svg = re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(words)}" ', 1)
+    return svg.replace(
+        "<svg ", f'<svg role="img" aria-label="{escape(words)}" font-family="{FONT}" font-size="11px" ', 1
+    )

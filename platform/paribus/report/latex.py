@@ -78,11 +78,14 @@ def _pieces(word: str) -> list[str]:
 
 
 def files(findings: Findings) -> Iterator[tuple[str, str]]:
-    """`table.tex` (one more for each further task), `numbers.tex`, and `report.tex` that shows them."""
+    """`table.tex` (one more for each further task), `claims.tex`, `numbers.tex`, and `report.tex` that shows them."""
     names = []
     for index, part in enumerate(findings.sections):
         names.append("table.tex" if index == 0 else f"table-{index + 1}.tex")
         yield names[-1], PREAMBLE + "\n".join(_table(part, findings)) + "\n"
+    if findings.claims:
+        names.append("claims.tex")
+        yield names[-1], PREAMBLE + "\n".join(_claims(findings)) + "\n"
     yield "numbers.tex", "\n".join(_numbers(findings)) + "\n"
     yield "report.tex", "\n".join(_document(findings, names)) + "\n"
 
@@ -125,6 +128,26 @@ def _table(part: Section, findings: Findings) -> Iterator[str]:
         r"\(\dagger\) differs after correction; \(\ddagger\) equivalent; \(\S\) a difference that is negligible.}"
     )
     yield r"\end{table}"
+
+
+def _claims(findings: Findings) -> Iterator[str]:
+    """What became of the claims, a row each."""
+    yield from (r"\begin{table}", r"\centering\small", r"\caption{What became of what was claimed before the runs.}")
+    yield from (
+        r"\begin{tabular}{p{.3\linewidth}lp{.5\linewidth}}",
+        r"\toprule",
+        r"claim & answer & why \\",
+        r"\midrule",
+    )
+    several = len(findings.sections) > 1
+    for claim in findings.claims:
+        said = f"{claim.text or claim.stated}{f' ({claim.task})' if several else ''}"
+        cells = (safe(said), safe(claim.answer), safe(claim.sentence))
+        yield (
+            " & ".join(rf"\raggedright {cell}" if index != 1 else cell for index, cell in enumerate(cells))
+            + r" \tabularnewline"
+        )
+    yield from (r"\bottomrule", r"\end{tabular}", r"\end{table}")
 
 
 def _title(part: Section) -> str:

@@ -1,5 +1,6 @@
 """What the figures show, with the sentence that each one states and the words for those who do not see it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -12,6 +13,7 @@ from paribus.stats.interval import Interval, around
 from paribus.stats.verdict import FAILURES
 
 POINTS = 200  # of a curve; more are thinned, keeping the extremes
+LINES = 12  # seeds of an arm; more are seen as a mean and a band
 BAND_FROM = 5  # seeds from which a band says more than the lines
 LOG_FROM = 10  # ratio of largest to smallest from which an axis is logarithmic
 
@@ -47,6 +49,16 @@ class Curves:
     bands: Mapping[str, tuple[tuple[float, float, float], ...]]  # step, low, high
     name: str = ""  # of its file
     zero: bool = False  # whether zero means something: the baseline
+
+    @property
+    def thin(self) -> bool:
+        """Whether each seed has its own line beside the mean."""
+        return _each(self.lines)
+
+
+def _each(lines: Sequence[Line]) -> bool:
+    """Whether the seeds are so few that a line of each can be told from the others."""
+    return max(Counter(line.arm for line in lines).values()) <= LINES
 
 
 @dataclass(frozen=True)
@@ -138,17 +150,17 @@ def _differences(results: Results, measure: MetricInfo, lines: Mapping[tuple[str
         ends = [line.points for line in pairs if line.arm == name and not line.failed]
         if ends:
             means[name], bands[name] = _mean(ends)
-    words = _difference_words(measure, means, any(bands.values()))
+    words = _difference_words(measure, means, any(bands.values()), _each(pairs))
     unit = f" ({measure.unit})" if measure.unit else ""
     axis = f"improvement in {measure.title}{unit}, validation"
     return Curves(words, axis, False, tuple(pairs), means, bands, f"gap-{measure.name}", True)
 
 
-def _difference_words(measure: MetricInfo, means: Mapping[str, Sequence[Point]], band: bool) -> Words:
+def _difference_words(measure: MetricInfo, means: Mapping[str, Sequence[Point]], band: bool, each: bool) -> Words:
     last = {arm: points[-1][1] for arm, points in means.items() if points}
     places = 3
     ends = listed(f"{arm} {signed(value, places)}" for arm, value in last.items())
-    drawn = "Thin lines are pairs of runs with one seed, thick ones their means"
+    drawn = "Thin lines are pairs of runs with one seed, thick ones their means" if each else "Lines are means of pairs"
     drawn += ", bands pointwise 95 % intervals." if band else "."
     finding = f"At the end: {ends}; up is better than the baseline." if last else "No pair has finished."
     return Words(
@@ -172,7 +184,7 @@ def _curves(results: Results, task: TaskInfo, column: str, measure: MetricInfo) 
     log = min(values) > 0 and max(values) / min(values) > LOG_FROM and measure.bounds is None
     seeds = {len([line for line in lines if line.arm == arm]) for arm in arms}
     return Curves(
-        _curve_words(measure, means, max(seeds), bool(any(bands.values()))),
+        _curve_words(measure, means, max(seeds), bool(any(bands.values())), _each(lines)),
         f"{measure.title}{f' ({measure.unit})' if measure.unit else ''}, validation",
         log,
         lines,
@@ -225,10 +237,13 @@ def _interval(sample: Sample) -> Interval:
     return around(sample.mean, sample.se, sample.n - 1, 0.95)
 
 
-def _curve_words(measure: MetricInfo, means: Mapping[str, Sequence[Point]], seeds: int, band: bool) -> Words:
+def _curve_words(
+    measure: MetricInfo, means: Mapping[str, Sequence[Point]], seeds: int, band: bool, each: bool
+) -> Words:
     last = {arm: points[-1][1] for arm, points in means.items() if points}
     ranked = sorted(last, key=lambda arm: last[arm], reverse=measure.direction == "max")
-    drawn = "Thin lines are seeds, thick ones means" + (", bands pointwise 95 % intervals." if band else ".")
+    drawn = "Thin lines are seeds, thick ones means" if each else "Lines are means over seeds"
+    drawn += ", bands pointwise 95 % intervals." if band else "."
     if not ranked:
         return Words(
             f"Validation {measure.title}", f"No arm has finished a run. {drawn}", "Learning curves of unfinished runs."
