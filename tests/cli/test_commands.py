@@ -338,7 +338,7 @@ def test_one_store_gives_the_same_bytes_in_every_format_and_reports_need_no_torc
         }
         assert "paribus.report.figures" in loaded
         assert not {"torch", "lightning", "optuna", "wandb"} & loaded
-        folder = tmp_path / "reports" / "copy-smoke"
+        folder = lab / "reports" / "copy-smoke"  # beside the store
         seen.append({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
     assert {path for path in seen[0] if seen[0][path] != seen[1][path]} == set()
     assert seen[0].keys() == seen[1].keys()
