@@ -1,15 +1,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from paribus.planning import Plan
-from paribus.report.claims import Claimed, claims
+from paribus.planning import Plan, plan
+from paribus.report.claims import Claimed, _cells, claims
 from paribus.report.findings import find
 from paribus.report.results import Results
 from paribus.spec.claims import Claim
+from paribus.spec.load import load
 from paribus.store.kept import Head, Kept
 
 Made = SimpleNamespace
@@ -237,3 +239,12 @@ def test_a_claim_can_be_about_how_heads_attend(made: Made, metric: str, field: s
     assert found.contrast.rule.sign * found.contrast.paired.mean == pytest.approx(shift, abs=0.03)
     missing = judged(made, plan, outcomes, claim)[0]
     assert (missing.answer, missing.sentence) == ("undecided", "Undecided: no pair of finished runs has this number.")
+
+
+def test_a_series_is_found_among_the_cells_of_a_grid(write: Callable[..., Path]) -> None:
+    grid = "{network.mixer: [attention, gru], task.training_examples: [50, 100]}"
+    file = write(f"arms: {{gru: {{network.mixer: gru}}}}\nvary: [{{grid: {grid}}}]\n")
+    results = Results(plan(load(file, ("network.position=none",))), {})
+    for series in ("baseline", "gru"):
+        found = sorted(value for _, value in _cells(results, "", "task.training_examples", series))
+        assert found == [50, 100, 200]

@@ -298,6 +298,14 @@ def _cells(results: Results, task: str, x: str, start: str) -> Iterator[tuple[st
     rows = {row.name: row for row in results.plan.arms}
     if start not in rows:
         return
+    settings = {arm: found[task] for arm, found in results.plan.settings.items() if task in found}
+    if start in settings and _of(settings[start], x) is not None:  # as resolved: what an arm repeats is no change
+        wanted = _blanked(settings[start], x)
+        for name in rows:
+            value = _of(settings.get(name), x)
+            if isinstance(value, int | float) and not isinstance(value, bool) and _blanked(settings[name], x) == wanted:
+                yield name, float(value)
+        return
     wanted = _without(_changes(rows, start), x)
     for row in results.plan.arms:
         changes = _changes(rows, row.name)
@@ -305,6 +313,18 @@ def _cells(results: Results, task: str, x: str, start: str) -> Iterator[tuple[st
             value = changes.get(x, _at(results, task, x))
             if isinstance(value, int | float) and not isinstance(value, bool):
                 yield row.name, float(value)
+
+
+def _of(tree: Any, x: str) -> Any:
+    for name in x.split("."):
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _blanked(tree: Mapping[str, Any], x: str) -> dict[str, Any]:
+    """The settings with one value taken out."""
+    name, _, rest = x.partition(".")
+    return {**tree, name: _blanked(tree[name], rest) if rest else None}
 
 
 def _changes(rows: Mapping[str, Row], arm: str) -> dict[str, Any]:
