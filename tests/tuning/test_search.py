@@ -366,7 +366,7 @@ def test_a_report_shows_ledger_both_recipes_ranking_and_what_held_up(lab: MakeLa
     made = lab(f"{ARMS}tuning: {{trials: 24, sampler: random, {SPACE}}}\n")
     tuned = made.tune()
     findings = reported(made, tuned)
-    block = findings.blocks[0]
+    block = next(block for block in findings.blocks if any(grid.title.startswith("Ledger") for grid in block.grids))
     grids = {grid.title.split(":")[0]: grid for grid in block.grids}
     assert [row[0] for row in grids["Ledger"].rows] == ["baseline", "one_head"]
     assert [row[2:6] for row in grids["Ledger"].rows] == [("24", "24", "0", "0")] * 2
