@@ -22,7 +22,7 @@ def test_an_arm_is_confirmed_on_the_next_unused_seeds(write: Write, capsys: pyte
     assert call("confirm", file, "bare", "--quiet", "--workers", "1") == 0
     assert "bare: first " in capsys.readouterr().out
     assert call("confirm", file, "bare", "--seeds", "1", "--quiet", "--workers", "1") == 0
-    reports = {folder.name for folder in Path("reports").iterdir()}
+    reports = {found.name for found in Path("reports").iterdir() if found.is_dir()}
     assert reports == {"small", "small@confirm-bare-2000001", "small@confirm-bare-2000003"}
 
 
