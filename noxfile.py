@@ -1,4 +1,4 @@
-"""All commands to know: nox -s tests | slow | gpu | lint | types | benchmarks. One environment serves them all."""
+"""All commands to know: nox -s tests | slow | kills | gpu | lint | types | benchmarks. One environment serves them all."""
 
 import os
 import sys
@@ -36,7 +36,7 @@ def prepare(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The quick tests; arguments after -- go to pytest."""
     prepare(session)
-    run(session, "pytest", "-n", "2", "--dist", "worksteal", "-m", "not slow and not gpu", *session.posargs)
+    run(session, "pytest", "-n", "2", "--dist", "worksteal", "-m", "not slow and not gpu and not kills", *session.posargs)
 
 
 @nox.session
@@ -44,6 +44,13 @@ def slow(session: nox.Session) -> None:
     """Real training that takes more than a few seconds."""
     prepare(session)
     run(session, "pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Drivers and workers killed at seeded moments; takes half an hour or so."""
+    prepare(session)
+    run(session, "pytest", "-m", "kills", *session.posargs)
 
 
 @nox.session

@@ -16,7 +16,7 @@ import pytest
 
 from paribus.store.folder import open_store
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.kills
 Write = Callable[..., Path]
 
 KILLS = 20
