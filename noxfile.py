@@ -1,4 +1,4 @@
-"""All commands to know: nox -s tests | slow | kills | gpu | lint | types | benchmarks. One environment serves them all."""
+"""All commands to know: nox -s tests | slow | kills | gpu | lint | types | benchmarks. They share one environment."""
 
 import os
 import sys
@@ -36,7 +36,8 @@ def prepare(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The quick tests; arguments after -- go to pytest."""
     prepare(session)
-    run(session, "pytest", "-n", "2", "--dist", "worksteal", "-m", "not slow and not gpu and not kills", *session.posargs)
+    quick = "not slow and not gpu and not kills"
+    run(session, "pytest", "-n", "2", "--dist", "worksteal", "-m", quick, *session.posargs)
 
 
 @nox.session
