@@ -3,7 +3,6 @@
 import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
-from torch.nn import functional
 
 from paribus.parts import Part
 from paribus.parts.score import FusedScore, Positions
@@ -34,7 +33,13 @@ class Cosine(FusedScore):
         return q @ k.transpose(-2, -1)
 
     def fused(self, q_BHQD: Tensor, k_BHKD: Tensor) -> tuple[Tensor, Tensor]:
-        return functional.normalize(q_BHQD, dim=-1) * self.log_temperature.exp(), functional.normalize(k_BHKD, dim=-1)
+        return q_BHQD * (_one_over_length(q_BHQD) * self.log_temperature.exp()), k_BHKD * _one_over_length(k_BHKD)
 
     def flops(self, queries: float, keys: float) -> float:
         return 2 * queries * keys * self.head_dim
+
+
+def _one_over_length(x_BHTD: Tensor) -> Tensor:
+    """(B,H,T,1); a vector of zeros stays one. Quicker than torch's normalize, above all backward."""
+    wide = torch.promote_types(x_BHTD.dtype, torch.float32)
+    return x_BHTD.square().sum(-1, keepdim=True, dtype=wide).clamp(min=1e-24).rsqrt().to(x_BHTD.dtype)
