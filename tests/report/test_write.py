@@ -1,7 +1,11 @@
 import csv
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from platform import node
 from types import SimpleNamespace
 
 import pytest
@@ -78,6 +82,24 @@ def test_every_format_is_written_whole_and_nothing_else(folder: Path) -> None:
 def test_the_same_findings_give_the_same_bytes(six_arms: Made, folder: Path, tmp_path: Path) -> None:
     for path in write(find(*six_arms), tmp_path):
         assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes()
+
+
+def test_two_who_write_the_same_report_at_once_are_not_in_each_others_way(tmp_path: Path) -> None:
+    words = f"from pathlib import Path; [place(Path({str(tmp_path / 'report.md')!r}), 'x' * 5000) for _ in range(500)]"
+    command = [sys.executable, "-c", f"from paribus.report.write import place; {words}"]
+    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for writer in writers:
+        said = writer.communicate(timeout=60)[1]
+        assert writer.returncode == 0, said
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+
+
+def test_what_a_killed_writer_left_behind_is_removed(six_arms: Made, tmp_path: Path) -> None:
+    dead, elsewhere = (f".report.json.partial-{owner}" for owner in (f"{node()}-999999999", "another-machine-1"))
+    for name in (dead, elsewhere):
+        (tmp_path / name).touch()
+    write(find(*six_arms), tmp_path, ["json"])
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", elsewhere}
 
 
 def test_numbers_and_verdicts_of_the_page_are_those_of_the_table(folder: Path) -> None:

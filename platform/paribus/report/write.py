@@ -2,26 +2,30 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from paribus.errors import ParibusError
 from paribus.report import documents, tables
 from paribus.report.findings import Findings
+from paribus.store.unfinished import abandoned, unfinished
 
 File = tuple[str, str | bytes]  # path inside the folder, content
 
 
 def write(findings: Findings, folder: Path, formats: Sequence[str] = ("html", "md", "csv", "json")) -> list[Path]:
     """Write the report in each format; gives the files."""
-    written = []
-    for chosen in formats:
-        written += [place(folder / name, content) for name, content in FORMATS[chosen](findings)]
+    files = chain.from_iterable(FORMATS[chosen](findings) for chosen in formats)
+    written = [place(folder / name, content) for name, content in files]
+    for place_of_some in {path.parent for path in written}:
+        for left in filter(abandoned, place_of_some.glob(".*.partial-*")):
+            left.unlink(missing_ok=True)
     return written
 
 
 def place(path: Path, content: str | bytes) -> Path:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
+    """Write a file whole or not at all, whoever else writes it at the same moment."""
+    partial = unfinished(path.with_name(f".{path.name}"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content.encode() if isinstance(content, str) else content)

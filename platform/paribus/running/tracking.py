@@ -14,6 +14,7 @@ from typing import Any
 from paribus.planning import Job
 from paribus.running import Engine, Event, Finished
 from paribus.store.record import RESULTS, Record
+from paribus.store.unfinished import unfinished
 
 PATIENCE = 30.0  # seconds that a driver waits for a tracker in all
 
@@ -152,7 +153,7 @@ class Sent:
             return
         self.runs |= set(runs)
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_suffix(".partial")
+        partial = unfinished(self._file)
         partial.write_text(json.dumps(sorted(self.runs)))
         partial.replace(self._file)
 

@@ -11,12 +11,12 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from platform import node
 from typing import Any
 
 from paribus.errors import ParibusError
 from paribus.planning import Job
 from paribus.store import record as records
+from paribus.store.unfinished import unfinished
 
 LOG = "log.txt"
 TAIL = 4000  # letters of a log that go into a reason
@@ -72,7 +72,7 @@ def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]", stops: dict
 
 def working_folder(runs: Path, run: str, process: int) -> Path:
     """Where an attempt writes before it is known whether there will be a result."""
-    return runs / f"{run}.partial-{node()}-{process}"
+    return unfinished(runs / run, process)
 
 
 def prepare(threads: int) -> None:

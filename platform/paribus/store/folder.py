@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from platform import node
 
 from paribus.errors import StoreError
 from paribus.store import record as records
 from paribus.store.database import Database, Member, Merged, hidden
+from paribus.store.unfinished import abandoned, unfinished
 
 VARIABLE = "PARIBUS_STORE"
 
@@ -51,7 +51,7 @@ class Store:
         for folder in sorted(other.runs.iterdir()) if other.runs.is_dir() else ():
             target = self.run_folder(folder.name)
             if (folder / records.FILE).is_file() and not target.exists():
-                partial = target.with_name(f"{target.name}.partial-{node()}-{os.getpid()}")
+                partial = unfinished(target)
                 shutil.rmtree(partial, ignore_errors=True)
                 shutil.copytree(folder, partial)
                 partial.rename(target)
@@ -79,7 +79,7 @@ class Store:
         """Folders of attempts that never finished."""
         if self.runs.is_dir():
             partial = (folder for folder in sorted(self.runs.iterdir()) if ".partial" in folder.name)
-            yield from (folder for folder in partial if not _at_work(folder))
+            yield from filter(abandoned, partial)
 
     def find(self, name: str) -> Member:
         """The run that a user means by the start of an id or by experiment/arm/seed."""
@@ -95,12 +95,6 @@ class Store:
                 f"no run is called '{name}' (the start of an id, or experiment/arm/seed); `paribus runs` lists them"
             )
         raise StoreError(f"'{name}' could be {len(runs)} runs: {', '.join(sorted(runs)[:5])}; give more of the id")
-
-
-def _at_work(folder: Path) -> bool:
-    """Whether the process that a folder's name ends with may still be there; nothing is known of other machines."""
-    owner, _, number = folder.name.partition(".partial-")[2].rpartition("-")
-    return owner not in ("", "old", node()) or (number.isdigit() and Path(f"/proc/{number}").exists())
 
 
 def locate(given: str | None = None) -> Path:
