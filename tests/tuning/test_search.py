@@ -16,6 +16,7 @@ from typing import Any
 import optuna
 import psycopg
 import pytest
+import sqlalchemy
 
 from paribus.errors import StoreError
 from paribus.planning import Job, plan
@@ -30,7 +31,7 @@ from paribus.store.record import Record, Score
 from paribus.tuning import Tuned, Unwatched, claim_of, places, searches, tune
 from paribus.tuning.samplers import seed_of
 from paribus.tuning.storage import open_storage
-from paribus.tuning.study import Search
+from paribus.tuning.study import Outcome, Search
 
 BEST_RATE = 3e-3
 EVALUATIONS = 10
@@ -530,6 +531,50 @@ def test_a_search_on_a_server_is_killed_goes_on_and_equals_one_in_a_file(address
     resumed = Lab(loaded, open_store(address)).tune(engine)
     assert len(engine.done) == 5
     assert trials(resumed) == trials(straight)
+
+
+@pytest.mark.slow
+@on_server
+def test_a_search_waits_for_a_server_that_went_away(postgresql: Any, address: str, write: Any) -> None:
+    loaded = load(write(FEW))
+    straight = Lab(loaded, open_store("store")).tune()
+
+    falls = iter([None])
+
+    def server_falls(job: Job) -> bool:
+        if len(engine.done) == 2 and next(falls, "fallen") is None:
+            postgresql.stop()
+            threading.Timer(3, postgresql.start).start()
+        return False
+
+    engine = Formula(fails=server_falls)
+    assert trials(Lab(loaded, open_store(address)).tune(engine)) == trials(straight)
+    assert trials(Lab(loaded, open_store(address)).tune()) == trials(straight)
+
+
+@on_server
+def test_what_was_kept_before_the_answer_was_lost_is_kept_once(address: str, write: Any) -> None:
+    made = Lab(load(write(FEW)), open_store(address))
+    search = made.searches()[0]
+    number, settings = search.ask()
+    lost = ["create_new_trial", "set_trial_state_values"]
+    for name in lost:
+        deafen(search._kept, name)
+    search.begin(number, ["a"], settings)
+    search.tell(number, Outcome("ok", [0.5]))
+    assert [trial.values for trial in made.searches()[0].trials] == [[0.5]]
+
+
+def deafen(storage: Any, name: str) -> None:
+    """Let a storage do what it is asked, but lose the answer the first time."""
+    method = getattr(storage, name)
+
+    def deaf(*args: Any, **kwargs: Any) -> Any:
+        setattr(storage, name, method)
+        method(*args, **kwargs)
+        raise sqlalchemy.exc.OperationalError("COMMIT", {}, psycopg.OperationalError("server closed the connection"))
+
+    setattr(storage, name, deaf)
 
 
 @on_server

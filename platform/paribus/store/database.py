@@ -520,7 +520,7 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            if self._opened and self.file is None and _is_lost(error):
+            if self._opened and self.file is None and is_lost(error):
                 raise Lost(f"the database {self.shown} does not answer ({_first_line(error)})") from error
             raise StoreError(f"the database {self.shown} {_told(_first_line(error), self.file)}") from error
 
@@ -591,7 +591,7 @@ def _first_line(error: DBAPIError) -> str:
     return str(error.orig or error).strip().splitlines()[0]
 
 
-def _is_lost(error: DBAPIError) -> bool:
+def is_lost(error: DBAPIError) -> bool:
     """Whether the server went away, or wants to be asked again."""
     state = getattr(error.orig, "sqlstate", None)
     again = ("08", "57P", "53300", "40001", "40P01")

@@ -1,19 +1,24 @@
 """Where Optuna keeps its studies: beside a store that is a folder, on the same server as a store that is on one."""
 
-from collections.abc import Iterator
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 import sqlalchemy as sql
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from sqlalchemy import URL, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from paribus.errors import StoreError
+from paribus.store.database import PATIENCE, is_lost
 from paribus.store.folder import Store
 
 FILE = "tuning.db"
+P = ParamSpec("P")
 LOCK = 7_272_748  # of PostgreSQL: the number after the one of the store
 
 
@@ -36,6 +41,35 @@ def telling(store: Store) -> Iterator[None]:
             f"the studies of the tuning beside {store.database.shown} cannot be used ({reason}); "
             "the same command goes on once they can"
         ) from error
+
+
+def patient(keep: Callable[P, None]) -> Callable[P, None]:
+    """Repeats a writing that changes nothing where it was done already, while the server of a study is away."""
+
+    @wraps(keep)
+    def patiently(*args: P.args, **kwargs: P.kwargs) -> None:
+        until = time.monotonic() + PATIENCE
+        again = False
+        while True:
+            try:
+                return keep(*args, **kwargs)
+            except UpdateFinishedTrialError:
+                if not again:
+                    raise
+                return None  # its end was kept, and only the answer was lost
+            except (StorageInternalError, OperationalError) as error:
+                if not _away(error) or time.monotonic() > until:
+                    raise
+                again = True
+                time.sleep(1)
+
+    return patiently
+
+
+def _away(error: BaseException) -> bool:
+    """Whether it is the server that is gone; a file that is locked or full does not come back by waiting."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return isinstance(cause, OperationalError) and not isinstance(cause.orig, sqlite3.Error) and is_lost(cause)
 
 
 def _in_file(address: str) -> RDBStorage:

@@ -20,6 +20,7 @@ from paribus.spec.arms import Arm
 from paribus.spec.space import Dimension, asked, grid
 from paribus.spec.tuning import Tuning
 from paribus.tuning import samplers
+from paribus.tuning.storage import patient
 
 SETTINGS, RUNS, OUTCOME, ENQUEUED = "settings", "runs", "outcome", "enqueued"
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
@@ -151,7 +152,7 @@ class Search:
         waiting = next((trial for trial in self.trials if trial.state == TrialState.WAITING), None)
         number = len(self.trials) if waiting is None else waiting.number
         if self.tuning.sampler in samplers.LISTED and waiting is None:
-            return number, self._point(number)
+            return number, self._point()
         name = "random" if self.tuning.sampler in samplers.LISTED else self.tuning.sampler
         self.study.sampler = samplers.sampler(name, self.seed + number)
         trial = self.study.ask()
@@ -165,7 +166,7 @@ class Search:
                 chosen[found.key] = suggest(trial, found)
         return chosen
 
-    def _point(self, number: int) -> dict[str, Any]:
+    def _point(self) -> dict[str, Any]:
         """A point of a list that results do not change, as a trial of its own."""
         listed = [t for t in self.trials if not t.user_attrs.get(ENQUEUED)]
         index = len(listed)
@@ -201,30 +202,43 @@ class Search:
         trial = self._memory.get_trial(key)
         self._attributes[number] = set(trial.system_attrs)
         if number in self._ids:  # it was enqueued
-            own = self._ids[number]
-            for name, value in trial.params.items():
-                kind = trial.distributions[name]
-                self._kept.set_trial_param(own, name, kind.to_internal_repr(value), kind)
-            self._kept.set_trial_user_attr(own, RUNS, list(runs))
-            self._kept.set_trial_user_attr(own, SETTINGS, dict(settings))
-            for name, attribute in trial.system_attrs.items():
-                self._kept.set_trial_system_attr(own, name, attribute)
-            self._kept.set_trial_state_values(own, TrialState.RUNNING)
+            self._keep_begun(self._kept, trial)
         else:
-            self._ids[number] = self._kept.create_new_trial(self._kept_id, template_trial=trial)
+            self._keep_new(self._kept, trial)
+
+    @patient
+    def _keep_new(self, kept: RDBStorage, trial: FrozenTrial) -> None:
+        """A trial that the database lacks; where only the answer was lost, it has it."""
+        try:
+            own = kept.get_trial_id_from_study_id_trial_number(self._kept_id, trial.number)
+        except KeyError:
+            own = kept.create_new_trial(self._kept_id, template_trial=trial)
+        self._ids[trial.number] = own
+
+    @patient
+    def _keep_begun(self, kept: RDBStorage, trial: FrozenTrial) -> None:
+        """What became of a trial that was enqueued."""
+        own = self._ids[trial.number]
+        for name, value in trial.params.items():
+            kind = trial.distributions[name]
+            kept.set_trial_param(own, name, kind.to_internal_repr(value), kind)
+        for name, fact in trial.user_attrs.items():
+            kept.set_trial_user_attr(own, name, fact)
+        for name, attribute in trial.system_attrs.items():
+            kept.set_trial_system_attr(own, name, attribute)
+        kept.set_trial_state_values(own, TrialState.RUNNING)
 
     def enqueue(self, settings: Mapping[str, Any]) -> None:
         """Propose these settings next; keys that they lack are proposed as usual."""
         self.study.enqueue_trial(dict(settings), user_attrs={ENQUEUED: True})
         if self._kept is not None:
-            trial = self.trials[-1]
-            self._ids[trial.number] = self._kept.create_new_trial(self._kept_id, template_trial=trial)
+            self._keep_new(self._kept, self.trials[-1])
 
     def extend(self, trials: int) -> None:
         """Raise the number of trials for good."""
         self._wanted = trials
         if self._kept is not None:
-            self._kept.set_study_user_attr(self._kept_id, "trials", trials)
+            patient(self._kept.set_study_user_attr)(self._kept_id, "trials", trials)
 
     # Learning
 
@@ -253,16 +267,20 @@ class Search:
         state, values = self._verdict(outcome)
         self._memory.set_trial_user_attr(key, OUTCOME, vars(outcome))
         self.study.tell(number, values=values, state=state)
-        if self._kept is None:
-            return
-        own, trial = self._ids[number], self._memory.get_trial(key)
-        self._kept.set_trial_user_attr(own, OUTCOME, vars(outcome))
+        if self._kept is not None:
+            self._keep_told(self._kept, self._memory.get_trial(key))
+
+    @patient
+    def _keep_told(self, kept: RDBStorage, trial: FrozenTrial) -> None:
+        """The end of a trial, last of all."""
+        own = self._ids[trial.number]
+        kept.set_trial_user_attr(own, OUTCOME, trial.user_attrs[OUTCOME])
         for step, value in trial.intermediate_values.items():
-            self._kept.set_trial_intermediate_value(own, step, value)
+            kept.set_trial_intermediate_value(own, step, value)
         for name, attribute in trial.system_attrs.items():
-            if name not in self._attributes.get(number, ()):
-                self._kept.set_trial_system_attr(own, name, attribute)
-        self._kept.set_trial_state_values(own, trial.state, trial.values)
+            if name not in self._attributes.get(trial.number, ()):
+                kept.set_trial_system_attr(own, name, attribute)
+        kept.set_trial_state_values(own, trial.state, trial.values)
 
     def _verdict(self, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
         """What Optuna is told: a failed trial has the worst value that can be, or a worse one than all so far."""
