@@ -29,6 +29,9 @@ def tune(
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     workers: int | None = None,
     store: str | None = None,
+    gpus_per_run: float | None = None,
+    max_hours: float | None = None,
+    max_failures: int | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Search for the best settings of every arm; `paribus run` then compares them.
@@ -49,11 +52,18 @@ def tune(
         How many runs at once; one per core or GPU if left out.
     store
         The folder of the store.
+    gpus_per_run
+        The share of a GPU for each run, such as 0.25; one if left out.
+    max_hours
+        Stop in order after so many hours; the same command goes on.
+    max_failures
+        Stop in order once more runs than this have failed.
     quiet
         Show only what goes wrong.
     """
     from paribus import api
     from paribus.errors import ParibusError, suggestion
+    from paribus.running import Limits
     from paribus.store.folder import open_store
 
     loaded, plan = api.prepared(file, sets=set_ or [])
@@ -77,12 +87,14 @@ def tune(
             arms=arm or [],
             trials=trials,
             enqueue=[_settings(text) for text in enqueue or []],
+            gpus=gpus_per_run,
+            limits=Limits(max_failures, max_hours),
         )
     finally:
         if copies is not None:
             copies.close()
     if found.summary.interrupted:
-        note("interrupted; the same command goes on with what is missing")
+        note(f"{found.summary.stopped or 'interrupted'}; the same command goes on with what is missing")
         return 130
     if found.plan is not None:
         opened.database.save_plan(found.plan)
@@ -113,12 +125,12 @@ def search(
     found = tune(
         loaded, plan, store, engine, watcher, workers=count, arms=arms, trials=trials, enqueue=enqueue, limits=limits
     )
-    show(found.taught)
+    show(found.taught, over=not found.summary.interrupted)
     return found
 
 
-def show(taught: dict[str, Any]) -> None:
-    """The ledger, and what to know before believing it."""
+def show(taught: dict[str, Any], *, over: bool) -> None:
+    """The ledger and, of a tuning that is over, what to know before believing it."""
     from paribus.report.tuning import ledger, warnings
 
     several = len({line.task for line in ledger(taught)}) > 1
@@ -138,7 +150,7 @@ def show(taught: dict[str, Any]) -> None:
     metric = taught["searches"][0]["metric"]["name"] if taught["searches"] else ""
     heads = ["arm", "keys", "trials", "pruned", "failed", "device time", f"best {metric}", "with"]
     table(f"Tuning by {taught['sampler']}, judged on {taught['split']}", heads, rows, right=heads[1:-1])
-    for warning in warnings(taught):
+    for warning in warnings(taught) if over else ():
         note(f"{warning.code}: {warning.evidence}")
 
 
