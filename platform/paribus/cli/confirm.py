@@ -50,6 +50,7 @@ def confirm(
     from paribus.report.results import Results
     from paribus.running import execute
     from paribus.store.folder import open_store
+    from paribus.store.fresh import one_at_a_time
 
     if seeds is not None and not 1 <= seeds <= 100_000:
         raise ParibusError(f"--seeds: got {seeds}, needs a whole number from 1 to 100000")
@@ -61,7 +62,9 @@ def confirm(
     first = opened.database.plan(loaded.name)
     if first is None or arm not in [row.name for row in first.arms]:
         raise StoreError(f"there is nothing to confirm yet; `paribus run {file}` comes first")
-    plan = _fresh(loaded, arm, seeds or len(whole.seeds), opened)
+    with one_at_a_time(opened.database, loaded.name):
+        plan = _fresh(loaded, arm, seeds or len(whole.seeds), opened)
+        opened.database.save_plan(plan)
     api.vet(loaded, plan, opened, note)
     if loaded.experiment.tuning is not None:
         plan = _tuned(loaded, plan, opened, workers, quiet)
@@ -96,7 +99,8 @@ def _fresh(loaded: "Loaded", arm: str, count: int, store: "Store") -> "Plan":
     for old in earlier:
         if old.label.startswith(f"{head}-") and [row.name for row in old.arms[1:]] == [arm] and missing(old, store):
             again = on(old.seeds[0])
-            if {run.id for run in again.runs} == {run.id for run in old.runs}:
+            untuned = [run["id"] for run in old.tuning["fixed"]] if old.tuning else [run.id for run in old.runs]
+            if {run.id for run in again.runs} == set(untuned):
                 return again
     return on(next_block(store.database, loaded.name))
 

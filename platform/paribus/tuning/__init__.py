@@ -19,7 +19,7 @@ from paribus.spec.training import Training
 from paribus.spec.tuning import COSTS, FIRST_SEED, MAIN, Tuning
 from paribus.store.claims import Claims
 from paribus.store.folder import Store
-from paribus.store.fresh import next_block
+from paribus.store.fresh import next_block, one_at_a_time
 from paribus.tuning import lessons, samplers
 from paribus.tuning.driver import Driver, Watcher
 from paribus.tuning.storage import open_storage, telling
@@ -160,9 +160,12 @@ def tune(
                 summary = driver.run()
             told = lessons.taught(loaded.experiment.tuning, everything)
             ready = not summary.interrupted and all(search.proposed and not search.running for search in everything)
-            chosen = tuned_plan(loaded, fixed, everything, told, store) if ready else None
-            if chosen is not None and chosen.tuning and chosen.tuning["confirm"]:
-                store.database.save_plan(chosen)  # its seeds are used up before another driver asks for some
+            if not ready:
+                return Tuned(None, summary, told)
+            with one_at_a_time(store.database, fixed.name):
+                chosen = tuned_plan(loaded, fixed, everything, told, store)
+                if chosen.tuning and chosen.tuning["confirm"]:
+                    store.database.save_plan(chosen)
             return Tuned(chosen, summary, told)
         finally:
             storage.engine.dispose()
