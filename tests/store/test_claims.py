@@ -10,7 +10,7 @@ import pytest
 
 from paribus.store import claims as claims_module
 from paribus.store.claims import Claims
-from paribus.store.database import Database
+from paribus.store.database import Attempt, Database
 from paribus.store.record import Record
 
 
@@ -31,7 +31,7 @@ def test_what_one_driver_holds_another_does_not_get_until_it_is_released(databas
 
 def test_a_run_that_has_a_result_by_now_is_not_claimed_unless_it_is_to_be_trained_anew(database: Database) -> None:
     database.add(Record("a", "ok"))
-    database.add_attempt("b", "crashed", "")
+    database.add_attempts([Attempt("b", "crashed", "")])
     with Claims(database) as one:
         assert one.take(["a", "b"]) == {"a": "ok", "b": "mine"}
         assert one.take(["a"], fresh=True) == {"a": "mine"}

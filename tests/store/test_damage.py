@@ -14,7 +14,7 @@ from paribus.errors import StoreError
 from paribus.planning import Plan, plan
 from paribus.spec.load import load
 from paribus.store import record as records
-from paribus.store.database import Database
+from paribus.store.database import Attempt, Database
 from paribus.store.folder import Store, open_store
 from paribus.store.record import Record
 
@@ -51,9 +51,9 @@ def test_a_locked_database_is_said_to_be_locked(store: Store, planned: Plan, mon
     with store.database._engine.connect() as own:
         own.exec_driver_sql("PRAGMA busy_timeout = 50")
     with pytest.raises(StoreError, match=r"store\.db is in use by another process .*repeat the command \(database is"):
-        store.database.add_attempt("a", "crashed", "")
+        store.database.add_attempts([Attempt("a", "crashed", "")])
     connection.close()
-    store.database.add_attempt("a", "crashed", "")
+    store.database.add_attempts([Attempt("a", "crashed", "")])
 
 
 def test_a_truncated_database_is_read_in_again_from_the_folders(store: Store, planned: Plan) -> None:

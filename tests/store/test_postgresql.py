@@ -12,7 +12,7 @@ import pytest
 from paribus.planning import plan
 from paribus.spec.load import load
 from paribus.store.claims import Claims
-from paribus.store.database import Database
+from paribus.store.database import Attempt, Database
 from paribus.store.folder import open_store
 from paribus.store.record import Record, Score
 
@@ -36,7 +36,7 @@ def test_plans_records_claims_and_exclusions_come_back_as_they_were(address: str
     opened = open_store(address)
     opened.database.save_plan(planned)
     stored = Record(planned.runs[0].id, "ok", scores=[Score("test", "exact_match", 0.1 + 0.2)], order=[(2, "ab")])
-    opened.database.add_attempt(stored.run, "crashed", "out of memory")
+    opened.database.add_attempts([Attempt(stored.run, "crashed", "out of memory")])
     opened.database.add(stored)
     again = open_store(address, create=False)
     assert again.database.plan("small") == planned

@@ -13,7 +13,7 @@ from paribus.errors import StoreError
 from paribus.planning import Plan, plan
 from paribus.spec.load import load
 from paribus.store import record as records
-from paribus.store.database import Table
+from paribus.store.database import Attempt, Table
 from paribus.store.folder import Store, locate, open_store
 from paribus.store.record import Record, Score
 
@@ -64,7 +64,7 @@ def test_a_record_file_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None
 
 def test_every_attempt_is_kept_and_the_newest_counts(store: Store, planned: Plan) -> None:
     run = planned.runs[0].id
-    store.database.add_attempt(run, "crashed", "out of memory")
+    store.database.add_attempts([Attempt(run, "crashed", "out of memory")])
     store.database.add(record(run, 0.5))
     store.database.add(record(run, 0.7))
     assert [(status, reason) for _, status, reason in store.database.attempts(run)] == [
@@ -167,10 +167,10 @@ def test_two_stores_are_merged_without_loss_or_doubling(store: Store, planned: P
     other.database.save_plan(planned)
     for target, value in ((store, 0.5), (other, 0.7)):
         target.database.add(record(first, value))
-    other.database.add_attempt(second, "crashed", "out of memory")
+    other.database.add_attempts([Attempt(second, "crashed", "out of memory")])
     other.database.add(record(second, 0.9))
-    store.database.add_attempt(third, "timeout", "slow")
-    other.database.add_attempt(third, "crashed", "odd")
+    store.database.add_attempts([Attempt(third, "timeout", "slow")])
+    other.database.add_attempts([Attempt(third, "crashed", "odd")])
     other.database.exclude(second, "a broken fan")
     other.run_folder(second).mkdir(parents=True)
     records.write(record(second, 0.9), other.run_folder(second))
@@ -190,7 +190,7 @@ def test_two_stores_are_merged_without_loss_or_doubling(store: Store, planned: P
 def test_an_attempt_that_broke_off_does_not_take_the_place_of_a_result(store: Store, planned: Plan) -> None:
     run = planned.runs[0].id
     store.database.add(record(run, 0.5))
-    store.database.add_attempt(run, "interrupted", "stopped")
+    store.database.add_attempts([Attempt(run, "interrupted", "stopped")])
     outcome = store.database.outcomes([run])[run]
     assert (outcome.status, outcome.attempts) == ("ok", 2)
     assert store.database.main_scores([store.find("small/baseline/1")])[run]["value"] == 0.5

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ SIGNS = {
     "interrupted": "[yellow]‖[/]",
     "pruned": "[dim]✂[/]",
 }
+MOST_SEEDS = 24  # columns of the table that moves
 PLAIN_EVERY = 15.0  # seconds between lines about a run that goes on
 
 
@@ -112,25 +114,33 @@ class Lines(Shown):
 
 
 class Moving(Shown):
-    """Arms by seeds, and what each worker is at."""
+    """Arms by seeds, and what each worker is at; of more arms than fit, those that are trained now."""
+
+    console = err
 
     def begin(self, plan: Plan, waiting: Sequence[Run], workers: int) -> None:
         super().begin(plan, waiting, workers)
         self._cells = {run.id: "[dim]·[/]" for run in waiting}
-        self._workers: dict[int, str] = {}
-        self._lost: list[str] = []
-        self._live = Live(console=err, refresh_per_second=4, get_renderable=self._draw, transient=True)
+        self._rows: dict[tuple[str, str], dict[int, str]] = {}
+        for run in plan.trained:
+            self._rows.setdefault((run.arm, run.task), {})[run.seed] = run.id
+        self._over = Counter((run.arm, run.task) for run in plan.trained if run.id not in self._cells)
+        self._workers: dict[int, tuple[Run, str]] = {}
+        self._lost: deque[str] = deque(maxlen=5)
+        self._live = Live(console=self.console, refresh_per_second=4, get_renderable=self._draw, transient=True)
         self._live.start()
 
     def hear(self, event: Event) -> None:
         self.heard(event)
-        name = escape(self.name(event.job.id))
+        run = self.names[event.job.id]
+        name = escape(self.name(run.id))
         if isinstance(event, Moved):
             share = event.news["step"] / max(1, event.news["steps"])
-            self._cells[event.job.id] = f"[cyan]{share:4.0%}[/]"
-            self._workers[event.worker] = f"{name}  {escape(_news(event))}"
+            self._cells[run.id] = f"[cyan]{share:4.0%}[/]"
+            self._workers[event.worker] = (run, f"{name}  {escape(_news(event))}")
             return
-        self._cells[event.job.id] = SIGNS[event.status] if event.final else "[red]↻[/]"
+        self._cells[run.id] = SIGNS[event.status] if event.final else "[red]↻[/]"
+        self._over[run.arm, run.task] += event.final
         if event.reason:
             self._lost.append(f"{event.status} {name}: {escape(event.reason.splitlines()[-1])}")
 
@@ -138,23 +148,32 @@ class Moving(Shown):
         self._live.stop()
 
     def _draw(self) -> Group:
-        seeds = self.plan.seeds
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("arm")
-        for seed in seeds:
-            table.add_column(str(seed), justify="center")
-        for arm in self.plan.arms:
-            for task in self.plan.tasks:
-                runs = {r.seed: r.id for r in self.plan.runs if r.arm == arm.name and r.task == task.name}
-                label = f"{arm.name} {task.name}".strip()
-                # A run that is not waiting was trained before.
-                table.add_row(escape(label), *(self._cells.get(runs[seed], "[green dim]✓[/]") for seed in seeds))
         left = self.clock.left()
         head = f"{self.clock.done} of {self.clock.runs} runs" + (
             "" if left is None else f", about {duration(left)} left"
         )
-        lines = [Text.from_markup(self._workers[number]) for number in sorted(self._workers)]
-        return Group(table, *lines, *(Text.from_markup(f"[red]{line}[/]") for line in self._lost[-5:]), Text(head))
+        workers = list(self._workers.items())  # another thread goes on hearing
+        lines = [Text.from_markup(line) for _, (_, line) in sorted(workers, key=lambda pair: pair[0])]
+        lost = [Text.from_markup(f"[red]{line}[/]") for line in list(self._lost)]
+        return Group(self._table([run for _, (run, _) in workers]), *lines, *lost, Text(head))
+
+    def _table(self, at_work: Sequence[Run]) -> Table:
+        """A cell for each seed, or how many are done where there are too many."""
+        shown = list(self._rows)
+        if len(shown) > max(10, self.console.height - 12):
+            trained = {(run.arm, run.task) for run in at_work}
+            shown = [row for row in shown if row in trained][: max(10, self.console.height - 12)]
+        seeds = self.plan.seeds if len(self.plan.seeds) <= MOST_SEEDS else []
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("arm")
+        for name in [str(seed) for seed in seeds] or ["done"]:
+            table.add_column(name, justify="center")
+        for arm, task in shown:
+            runs = self._rows[arm, task]
+            # A run that is not waiting was trained before.
+            cells = [self._cells.get(runs[seed], "[green dim]✓[/]") for seed in seeds]
+            table.add_row(escape(f"{arm} {task}".strip()), *(cells or [f"{self._over[arm, task]} of {len(runs)}"]))
+        return table
 
 
 class Quiet(Shown):

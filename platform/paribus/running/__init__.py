@@ -4,18 +4,20 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol
 
 from paribus.planning import Job, Plan, Run
 from paribus.store.claims import Claims
+from paribus.store.database import Attempt
 from paribus.store.folder import Store
 from paribus.store.record import RESULTS, Record
 
 POLL = 1.0  # seconds between looks at what other drivers are doing
+TOGETHER = 0.1  # seconds: what comes back sooner after something was stored waits for more
 
 
 @dataclass(frozen=True)
@@ -105,28 +107,67 @@ class Backlog:
 
     def __init__(self, plan: Plan, runs: Sequence[Run], claims: Claims, *, fresh: bool) -> None:
         self._plan = plan
-        self._waiting = {run.id: run for run in runs}
+        self._new = deque(runs)
+        self._theirs: deque[Run] = deque()  # asked for, and at work elsewhere
         self._claims = claims
         self._fresh = fresh
 
     def __bool__(self) -> bool:
-        return bool(self._waiting)
+        return bool(self._new or self._theirs)
 
     def take(self, count: int) -> "tuple[list[Job], list[Finished]]":
         """Jobs that are this driver's from now on, and those that another one has done."""
         jobs: list[Job] = []
         done: list[Finished] = []
-        order = iter(list(self._waiting))
-        while len(jobs) < count and (some := list(islice(order, count - len(jobs)))):
-            for run, state in self._claims.take(some, fresh=self._fresh).items():
-                if state == "theirs":
-                    continue
-                job = self._plan.job(self._waiting.pop(run))
-                if state == "mine":
-                    jobs.append(job)
-                else:
-                    done.append(Finished(job, state, "trained by another driver"))
+        others, self._theirs = self._theirs, deque()
+        for waiting in (self._new, others):
+            while waiting and len(jobs) < count:
+                some = [waiting.popleft() for _ in range(min(count - len(jobs), len(waiting)))]
+                self._ask(some, jobs, done)
+        self._theirs.extend(others)
         return jobs, done
+
+    def _ask(self, runs: Sequence[Run], jobs: list[Job], done: list[Finished]) -> None:
+        states = self._claims.take([run.id for run in runs], fresh=self._fresh)
+        for run in runs:
+            state = states[run.id]
+            if state == "theirs":
+                self._theirs.append(run)
+            elif state == "mine":
+                jobs.append(self._plan.job(run))
+            else:
+                done.append(Finished(self._plan.job(run), state, "trained by another driver"))
+
+
+class Desk:
+    """What came back and is not stored yet: what comes thick and fast is stored together."""
+
+    def __init__(self, store: Store, claims: Claims) -> None:
+        self._store = store
+        self._claims = claims
+        self._waiting: list[Finished] = []
+        self._began = self._stored = time.monotonic()
+        self._urgent = False
+        self.pace = 0.0  # runs that end in a second
+
+    def put(self, event: Finished) -> None:
+        self._waiting.append(event)
+        self._urgent = self._urgent or event.status not in RESULTS  # it left no folder that would tell of it
+
+    def due(self) -> bool:
+        return bool(self._waiting) and (self._urgent or time.monotonic() - self._stored >= TOGETHER)
+
+    def store(self) -> int:
+        """Store it all and let go of the runs that are over; gives how many those are."""
+        events, self._waiting, self._urgent = self._waiting, [], False  # what fails is not tried again
+        if not events:
+            return 0
+        self._store.database.add_attempts([Attempt(e.job.id, e.status, e.reason, e.record) for e in events])
+        over = [event.job.id for event in events if event.final]
+        self._claims.release(*over)
+        now = time.monotonic()
+        self.pace, self._stored = len(over) / max(TOGETHER, now - self._stored), now
+        return len(over)
 
 
 def cores() -> int:
@@ -174,23 +215,31 @@ def execute(
     listener.begin(plan, waiting, min(workers, len(waiting)))
     try:
         with Claims(store.database) as claims, gently(engine.stop) as asked:
-            backlog = Backlog(plan, waiting, claims, fresh=fresh)
+            backlog, desk = Backlog(plan, waiting, claims, fresh=fresh), Desk(store, claims)
             while backlog and not (asked.is_set() or summary.interrupted or summary.stopped):
                 # Two for each worker, so that none of them waits for the store.
                 jobs, done = backlog.take(2 * workers)
                 told(done)
-                for event in engine.run(jobs, "train") if jobs else ():
-                    if isinstance(event, Finished):
-                        keep(event, store, summary)
-                        if event.final:
-                            claims.release(event.job.id)
-                            jobs, done = backlog.take(1)
-                            engine.add(jobs)
-                            told(done)
-                    listener.hear(event)
-                    if summary.stopped or (why := limits.reached(summary)):
-                        summary.stopped = summary.stopped or why
-                        engine.stop()
+                try:
+                    held = len(jobs)
+                    for event in engine.run(jobs, "train") if jobs else ():
+                        if isinstance(event, Finished):
+                            count(event, summary)
+                            desk.put(event)
+                            held -= event.final
+                        if desk.due() or (backlog and 2 * held < 3 * workers):
+                            desk.store()
+                            # Of runs that take no time, as many as end in a second.
+                            more, others = backlog.take(max(2 * workers, int(desk.pace)) - held)
+                            engine.add(more)
+                            held += len(more)
+                            told(others)
+                        listener.hear(event)
+                        if summary.stopped or (why := limits.reached(summary)):
+                            summary.stopped = summary.stopped or why
+                            engine.stop()
+                finally:
+                    desk.store()
                 if not jobs and not done:
                     asked.wait(POLL)  # others train what is left
         summary.interrupted = summary.interrupted or asked.is_set() or bool(summary.stopped)
@@ -224,10 +273,12 @@ def gently(stop: Callable[[], None]) -> Iterator[threading.Event]:
 
 def keep(event: Finished, store: Store, summary: Summary) -> None:
     """Store an attempt, and count it."""
-    if event.record is not None:
-        store.database.add(event.record)
-    else:
-        store.database.add_attempt(event.job.id, event.status, event.reason)
+    store.database.add_attempts([Attempt(event.job.id, event.status, event.reason, event.record)])
+    count(event, summary)
+
+
+def count(event: Finished, summary: Summary) -> None:
+    """Count an attempt that ended its job."""
     if not event.final:
         return
     if event.status == "ok":

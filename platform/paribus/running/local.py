@@ -6,9 +6,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -49,6 +49,7 @@ class Pool:
         retries: int,
         devices: Sequence[str] = (),
         recycled: int | None = RECYCLED,
+        target: Callable[..., None] = main,
     ) -> None:
         self._runs = runs
         self._size = workers
@@ -56,6 +57,7 @@ class Pool:
         self._retries = retries
         self._devices = devices  # of each worker, as CUDA_VISIBLE_DEVICES has them
         self._recycled = recycled
+        self._target = target
         self._context = multiprocessing.get_context("spawn")
         self._waiting: collections.deque[tuple[Job, int]] = collections.deque()
         self._refused: collections.deque[Finished] = collections.deque()
@@ -105,7 +107,7 @@ class Pool:
         for worker in self._workers:
             if self._waiting and worker.ready and worker.job is None:
                 job, attempts = self._waiting[0]
-                if self._say(worker, {"work": work, "job": asdict(job)}):
+                if self._say(worker, {"work": work, "job": vars(job)}):
                     self._waiting.popleft()
                     worker.job, worker.attempts, worker.began = job, attempts, time.monotonic()
         free = sum(worker.job is None for worker in self._workers)
@@ -117,7 +119,7 @@ class Pool:
         here, there = self._context.Pipe()
         devices = self._devices[number] if self._devices else None
         process = self._context.Process(
-            target=main,
+            target=self._target,
             args=(there, str(self._runs), self._threads, list(sys.path), devices),
             name=f"paribus-worker-{number}",
             daemon=True,

@@ -51,8 +51,8 @@ class Claims:
             found = self._database.claim(self._id, runs, fresh=fresh)
         return found
 
-    def release(self, run: str) -> None:
-        self._database.release(self._id, run)
+    def release(self, *runs: str) -> None:
+        self._database.release(self._id, runs)
 
     def _bury(self) -> bool:
         """Let go what dead drivers hold; whether there were any."""

@@ -3,7 +3,7 @@
 import json
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -155,6 +155,16 @@ class Member:
     @property
     def name(self) -> str:
         return "/".join([self.experiment, self.arm, *([self.task] if self.task else []), str(self.seed)])
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a run, and what it left if anything."""
+
+    run: str
+    status: str
+    reason: str = ""
+    record: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -335,43 +345,46 @@ class Database:
 
     def add(self, record: Record) -> None:
         """Store an attempt's record as the newest of its run."""
-        self.add_attempt(record.run, record.status, record.reason, record)
+        self.add_attempts([Attempt(record.run, record.status, record.reason, record)])
 
     @_patient
-    def add_attempt(self, run: str, status: str, reason: str, record: Record | None = None) -> None:
-        packed = None if record is None else _pack(records.tree(record))
-        row = {"run": run, "status": status, "reason": reason, "finished_at": _now(), "record": packed}
+    def add_attempts(self, attempts: "Sequence[Attempt]") -> None:
+        """Store attempts in their order, all or none."""
+        now = _now()
+        rows = [
+            {"run": a.run, "status": a.status, "reason": a.reason, "finished_at": now, "record": _packed(a.record)}
+            for a in attempts
+        ]
         with self._writing() as connection:
-            before = connection.execute(sql.select(RunRow.status).where(RunRow.id == run)).scalar()
-            key = connection.execute(sql.insert(AttemptRow).values(row).returning(AttemptRow.id)).scalar_one()
-            if before in records.RESULTS and status not in records.RESULTS:
-                return  # what broke off does not take the place of a result
-            connection.execute(sql.delete(ScoreRow).where(ScoreRow.run == run))
-            updated = connection.execute(sql.update(RunRow).where(RunRow.id == run).values(status=status, attempt=key))
-            if not updated.rowcount:
-                connection.execute(sql.insert(RunRow).values(id=run, status=status, attempt=key))
-            if record is not None and record.scores:
-                rows = [{"run": run, **vars(score)} for score in record.scores]
-                connection.execute(sql.insert(ScoreRow), rows)
+            before = _statuses(connection, [attempt.run for attempt in attempts])
+            inserted = sql.insert(AttemptRow).returning(AttemptRow.id, sort_by_parameter_order=True)
+            keys = connection.execute(inserted, rows).scalars().all()
+            newest = _newest_attempts(attempts, keys, before)
+            for some in _pieces([run for run in newest if run in before]):
+                connection.execute(sql.delete(ScoreRow).where(ScoreRow.run.in_(some)))
+                connection.execute(sql.delete(RunRow).where(RunRow.id.in_(some)))
+            if newest:
+                found = [{"id": run, "status": a.status, "attempt": key} for run, (key, a) in newest.items()]
+                connection.execute(sql.insert(RunRow), found)
+            known = [(run, a.record.scores) for run, (_, a) in newest.items() if a.record is not None]
+            if scores := [{"run": run, **vars(score)} for run, several in known for score in several]:
+                connection.execute(sql.insert(ScoreRow), scores)
 
     @_patient
     def statuses(self, runs: Iterable[str]) -> dict[str, str]:
         """The status of every run that was tried."""
-        found: dict[str, str] = {}
         with self._reading() as connection:
-            for some in _pieces(list(runs)):
-                query = sql.select(RunRow.id, RunRow.status).where(RunRow.id.in_(some))
-                found.update((row.id, row.status) for row in connection.execute(query))
-        return found
+            return _statuses(connection, list(runs))
 
     @_patient
     def outcomes(self, runs: Iterable[str]) -> dict[str, Outcome]:
         """What is known of each run; those never tried are pending."""
         wanted = list(dict.fromkeys(runs))
         found = {run: Outcome(run) for run in wanted}
-        counts = sql.select(AttemptRow.run, sql.func.count().label("count")).group_by(AttemptRow.run).subquery()
         with self._reading() as connection:
             for some in _pieces(wanted):
+                tries = sql.select(AttemptRow.run, sql.func.count().label("count")).where(AttemptRow.run.in_(some))
+                counts = tries.group_by(AttemptRow.run).subquery()
                 query = (
                     sql.select(RunRow.id, AttemptRow.status, AttemptRow.reason, AttemptRow.record, counts.c.count)
                     .join(AttemptRow, AttemptRow.id == RunRow.attempt)
@@ -480,10 +493,11 @@ class Database:
         return found
 
     @_patient
-    def release(self, driver: str, run: str) -> None:
-        """A driver is done with a run."""
+    def release(self, driver: str, runs: Sequence[str]) -> None:
+        """A driver is done with runs."""
         with self._writing() as connection:
-            connection.execute(sql.delete(ClaimRow).where(ClaimRow.run == run, ClaimRow.driver == driver))
+            for some in _pieces(runs):
+                connection.execute(sql.delete(ClaimRow).where(ClaimRow.run.in_(some), ClaimRow.driver == driver))
 
     # What reports leave out
 
@@ -620,6 +634,26 @@ def _told(reason: str, file: Path | None) -> str:
     return f"cannot be used ({reason}); {hint}"
 
 
+def _statuses(connection: Connection, runs: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for some in _pieces(runs):
+        query = sql.select(RunRow.id, RunRow.status).where(RunRow.id.in_(some))
+        found.update((row.id, row.status) for row in connection.execute(query))
+    return found
+
+
+def _newest_attempts(
+    attempts: Sequence[Attempt], keys: Sequence[int], before: Mapping[str, str]
+) -> dict[str, tuple[int, Attempt]]:
+    """The attempt of each run that counts from now on; what broke off does not take the place of a result."""
+    statuses, newest = dict(before), {}
+    for key, attempt in zip(keys, attempts, strict=True):
+        if attempt.status in records.RESULTS or statuses.get(attempt.run) not in records.RESULTS:
+            statuses[attempt.run] = attempt.status
+            newest[attempt.run] = (key, attempt)
+    return newest
+
+
 def _locks(connection: Connection, folder: str) -> list[Lock]:
     rows = connection.execute(sql.select(LockRow).where(LockRow.folder == folder).order_by(LockRow.id))
     return [Lock.of_tree(row.at, _unpack(row.declared, f"lock of {folder}", "nothing can be done")) for row in rows]
@@ -672,6 +706,10 @@ def _postgresql(address: str) -> Engine:
 
 def _pack(tree: Any) -> bytes:
     return zlib.compress(json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+
+
+def _packed(record: Record | None) -> bytes | None:
+    return None if record is None else _pack(records.tree(record))
 
 
 def _unpack(packed: bytes, what: str, mend: str) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ class Outcome:
 
 def write(record: Record, folder: Path) -> None:
     """Write the record so that it is there as a whole or not at all."""
-    text = json.dumps({"format": FORMAT, **asdict(record)}, ensure_ascii=False, allow_nan=False, indent=1)
+    text = json.dumps({"format": FORMAT, **tree(record)}, ensure_ascii=False, allow_nan=False, indent=1)
     partial = folder / f"{FILE}.partial"
     with partial.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -103,4 +103,5 @@ def of(data: dict[str, Any]) -> Record:
 
 
 def tree(record: Record) -> dict[str, Any]:
-    return asdict(record)
+    """The plain data of a record; what it holds is shared, since copies of curves take longer than all the rest."""
+    return {**vars(record), "scores": [{**vars(score)} for score in record.scores]}
