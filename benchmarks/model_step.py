@@ -11,6 +11,7 @@ import argparse
 import math
 import statistics
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -107,7 +108,7 @@ class Ours(nn.Module):
         return loss_of(self.network, read.reading, 0.0) / read.reading.asked
 
 
-class Peer(nn.Module):
+class Peer(ABC, nn.Module):
     """A network that gives logits; the loss is the one of ours."""
 
     def forward(self, read: Examples) -> Tensor:
@@ -117,8 +118,8 @@ class Peer(nn.Module):
         )
         return total / read.reading.asked
 
-    def logits(self, read: Examples) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def logits(self, read: Examples) -> Tensor: ...
 
 
 class OfTorch(Peer):
