@@ -1,10 +1,8 @@
 """`paribus attend`: where a trained run looks while it reads and writes."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import as_json, note, plain, table
 
 
@@ -15,8 +13,8 @@ def attend(
     text: str,
     target: str | None = None,
     to: Path | None = None,
-    store: str | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    store: options.Store = None,
+    json: options.Json = False,
 ) -> int:
     """Show where a trained run looks while it reads and writes.
 
@@ -30,10 +28,6 @@ def attend(
         What is written meanwhile; if left out, what the run writes by itself.
     to
         The page to write; attention.html if left out.
-    store
-        The folder of the store.
-    json
-        Print JSON.
     """
     from paribus import api
     from paribus.report import heatmaps

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from paribus.cli import options
 from paribus.cli.output import as_json, plain
 from paribus.errors import ParibusError, PartError, suggestion
 
@@ -15,7 +16,7 @@ def check_part(
     *,
     family: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: options.Json = False,
 ) -> int:
     """Ask a part for every promise of its family; exit code 1 where one is broken.
 
@@ -27,8 +28,6 @@ def check_part(
         What it is, where that cannot be told from the module.
     set_
         A setting of the part, such as --set hidden=32; may be given several times.
-    json
-        Print JSON.
     """
     from paribus.parts import FAMILIES
     from paribus.promises import check

@@ -3,10 +3,9 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import note, plain
 from paribus.errors import ParibusError, StoreError, suggestion
 
@@ -22,9 +21,9 @@ def confirm(
     /,
     *,
     seeds: int | None = None,
-    workers: int | None = None,
-    store: str | None = None,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    workers: options.Workers = None,
+    store: options.Store = None,
+    quiet: options.Quiet = False,
 ) -> int:
     """Train an arm and the baseline again on fresh seeds, and show how much of the difference is left.
 
@@ -36,12 +35,6 @@ def confirm(
         The arm to confirm.
     seeds
         How many fresh seeds; as many as the file has if left out.
-    workers
-        How many runs at once; one per core or GPU if left out.
-    store
-        The folder of the store.
-    quiet
-        Show only what goes wrong.
     """
     from paribus import api
     from paribus.cli.live import listener

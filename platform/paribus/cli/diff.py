@@ -1,17 +1,14 @@
 """`paribus diff`: how two runs, arms or files differ."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import as_json, plain, table
 from paribus.errors import ParibusError, suggestion
 
 
-def diff(
-    one: str, other: str, /, *, store: str | None = None, json: Annotated[bool, Parameter(negative="")] = False
-) -> int:
+def diff(one: str, other: str, /, *, store: options.Store = None, json: options.Json = False) -> int:
     """Show how two runs, arms or files differ.
 
     Parameters
@@ -20,10 +17,6 @@ def diff(
         A run (start of an id, or experiment/arm/seed), FILE:ARM, or a file, which stands for its baseline.
     other
         The same.
-    store
-        The folder of the store.
-    json
-        Print JSON.
     """
     from paribus.planning import differences
 

@@ -6,10 +6,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import as_json, table
 
 NEEDED = ("torch", "lightning", "pandas", "pydantic", "sqlalchemy", "altair", "vl-convert-python", "scipy")
@@ -17,16 +16,8 @@ EXTRAS = {"ray": "ray", "postgres": "psycopg", "bpe": "tokenizers", "hub": "data
 LITTLE_DISK = 2 * 2**30
 
 
-def doctor(*, store: str | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Say whether this machine is ready.
-
-    Parameters
-    ----------
-    store
-        The folder of the store.
-    json
-        Print JSON.
-    """
+def doctor(*, store: options.Store = None, json: options.Json = False) -> int:
+    """Say whether this machine is ready."""
     found = [*_software(), *_hardware(), *_store(store)]
     if json:
         as_json(found)

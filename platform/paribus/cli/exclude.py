@@ -1,9 +1,6 @@
 """`paribus exclude`: leave a run out of reports, with a reason that they print."""
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import plain
 from paribus.errors import ParibusError
 
@@ -13,8 +10,8 @@ def exclude(
     /,
     *,
     why: str = "",
-    undo: Annotated[bool, Parameter(negative="")] = False,
-    store: str | None = None,
+    undo: options.Flag = False,
+    store: options.Store = None,
 ) -> int:
     """Leave a run out of reports, with a reason that they print.
 
@@ -26,8 +23,6 @@ def exclude(
         The reason, such as "the machine overheated".
     undo
         Take it in again.
-    store
-        The folder of the store, or postgresql://USER:PASSWORD@HOST/DATABASE.
     """
     from paribus.store.folder import open_store
 

@@ -2,22 +2,18 @@
 
 from dataclasses import asdict
 from itertools import groupby
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import as_json, plain
 
 
-def explain(key: str, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+def explain(key: str, /, *, json: options.Json = False) -> int:
     """Say what a key of an experiment file means.
 
     Parameters
     ----------
     key
         Dotted, such as network.mixer.heads, or only its end.
-    json
-        Print JSON.
     """
     from paribus.spec.explaining import explain as find
 

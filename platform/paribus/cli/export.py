@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paribus.cli import options
 from paribus.cli.output import plain
 from paribus.errors import ParibusError, StoreError, suggestion
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "json", "parquet")
 
 
-def export(*experiments: str, format_: str = "csv", out: Path | None = None, store: str | None = None) -> int:
+def export(*experiments: str, format_: str = "csv", out: Path | None = None, store: options.Store = None) -> int:
     """Write scores as a table: one row for each score of each run.
 
     Parameters
@@ -24,8 +25,6 @@ def export(*experiments: str, format_: str = "csv", out: Path | None = None, sto
         csv, json or parquet.
     out
         The file to write; the table is printed if left out.
-    store
-        The folder of the store, or postgresql://USER:PASSWORD@HOST/DATABASE.
     """
     from paribus.store.folder import open_store
 

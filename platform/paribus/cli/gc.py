@@ -2,18 +2,16 @@
 
 import shutil
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import count, plain
 
 
 def gc(
     *,
     run: str | None = None,
-    delete: Annotated[bool, Parameter(negative="")] = False,
-    store: str | None = None,
+    delete: options.Flag = False,
+    store: options.Store = None,
 ) -> int:
     """Remove what is left over, or one run. Without --run it says what it would delete until --delete is given.
 
@@ -23,8 +21,6 @@ def gc(
         A run whose row and folder go together; the next `paribus run` trains it again.
     delete
         Do it.
-    store
-        The folder of the store.
     """
     from paribus.store.folder import open_store
 

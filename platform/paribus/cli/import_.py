@@ -1,9 +1,10 @@
 """`paribus import`: take over what another store holds."""
 
+from paribus.cli import options
 from paribus.cli.output import plain
 
 
-def import_(other: str, /, *, store: str | None = None) -> int:
+def import_(other: str, /, *, store: options.Store = None) -> int:
     """Take over what another store holds: experiments, runs with all attempts, and their folders.
 
     What is there already stays as it is, so that a second call changes nothing.

@@ -1,22 +1,19 @@
 """`paribus parts`: the catalogue of what can be swapped."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import as_json, plain, table
 from paribus.errors import PartError, suggestion
 
 
-def parts(family: str | None = None, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+def parts(family: str | None = None, /, *, json: options.Json = False) -> int:
     """List the swappable parts, or show those of a family.
 
     Parameters
     ----------
     family
         Such as score, position or norm.
-    json
-        Print JSON.
     """
     from paribus.parts import FAMILIES, kinds
     from paribus.spec.catalogue import described

@@ -3,10 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import as_json, count, duration, plain, table
 
 if TYPE_CHECKING:
@@ -19,12 +18,12 @@ def plan(
     file: Path,
     /,
     *,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
-    arms: Annotated[list[str] | None, Parameter(negative="")] = None,
-    seeds: Annotated[list[int] | None, Parameter(negative="")] = None,
-    workers: int | None = None,
-    store: str | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    set_: options.Sets = None,
+    arms: options.Arms = None,
+    seeds: options.Seeds = None,
+    workers: options.Workers = None,
+    store: options.Store = None,
+    json: options.Json = False,
 ) -> int:
     """Show arms, cost and what is still to be trained; trains nothing.
 
@@ -32,18 +31,6 @@ def plan(
     ----------
     file
         The experiment.
-    set_
-        Change the baseline, such as --set training.steps=200; may be given several times.
-    arms
-        Only this arm and the baseline; may be given several times.
-    seeds
-        These seeds instead of the file's; one number n means 1 to n.
-    workers
-        How many runs at once; one per core or GPU if left out.
-    store
-        The folder of the store.
-    json
-        Print JSON.
     """
     from paribus import api
     from paribus.running import missing

@@ -1,15 +1,10 @@
 """`paribus predict`: what a trained run writes for a text."""
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import as_json, note, plain
 
 
-def predict(
-    run: str, /, *, text: str, store: str | None = None, json: Annotated[bool, Parameter(negative="")] = False
-) -> int:
+def predict(run: str, /, *, text: str, store: options.Store = None, json: options.Json = False) -> int:
     """Say what a trained run writes for a text.
 
     Parameters
@@ -18,10 +13,6 @@ def predict(
         The start of an id, or experiment/arm/seed.
     text
         A source, such as "three thousand and forty two".
-    store
-        The folder of the store.
-    json
-        Print JSON.
     """
     from paribus import api
     from paribus.training.asking import predict as asked

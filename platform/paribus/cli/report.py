@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from paribus.cli import options
 from paribus.cli.output import plain
 from paribus.errors import ParibusError, StoreError, suggestion
 
@@ -21,7 +22,7 @@ def report(
     *files: Path,
     format_: Annotated[str, Parameter(name="--format")] = "html,md,csv,json",
     metric: str = "",
-    store: str | None = None,
+    store: options.Store = None,
 ) -> int:
     """Write the report again from what is stored.
 
@@ -33,8 +34,6 @@ def report(
         Which formats, with commas between: html, md, tex, csv, json, parquet; svg, pdf or png for the figures.
     metric
         Another metric for the tables, as an exploration; the page stands beside the report, in a folder of its own.
-    store
-        The folder of the store.
     """
     from paribus.store.folder import open_store
 

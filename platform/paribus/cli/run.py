@@ -1,10 +1,9 @@
 """`paribus run`: train what is missing, then write the report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import note, plain
 
 if TYPE_CHECKING:
@@ -20,18 +19,18 @@ def run(
     file: Path,
     /,
     *,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
-    arms: Annotated[list[str] | None, Parameter(negative="")] = None,
-    seeds: Annotated[list[int] | None, Parameter(negative="")] = None,
-    workers: int | None = None,
-    store: str | None = None,
-    fresh: Annotated[bool, Parameter(negative="")] = False,
-    smoke: Annotated[bool, Parameter(negative="")] = False,
-    gpus_per_run: float | None = None,
-    max_hours: float | None = None,
-    max_failures: int | None = None,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
-    json_lines: Annotated[bool, Parameter(negative="")] = False,
+    set_: options.Sets = None,
+    arms: options.Arms = None,
+    seeds: options.Seeds = None,
+    workers: options.Workers = None,
+    store: options.Store = None,
+    fresh: options.Flag = False,
+    smoke: options.Flag = False,
+    gpus_per_run: options.GpusPerRun = None,
+    max_hours: options.MaxHours = None,
+    max_failures: options.MaxFailures = None,
+    quiet: options.Quiet = False,
+    json_lines: options.Flag = False,
 ) -> int:
     """Train what is missing, then write the report.
 
@@ -39,28 +38,10 @@ def run(
     ----------
     file
         The experiment.
-    set_
-        Change the baseline, such as --set training.steps=200; may be given several times.
-    arms
-        Only this arm and the baseline; may be given several times.
-    seeds
-        These seeds instead of the file's; may be given several times, and one number n means 1 to n.
-    workers
-        How many runs at once; one per core or GPU if left out.
-    store
-        The folder of the store, or postgresql://USER:PASSWORD@HOST/DATABASE for several machines.
     fresh
         Train again what has a result; the old attempts are kept.
     smoke
         Two steps of every arm, and whether each can learn one batch by heart.
-    gpus_per_run
-        The share of a GPU for each run, such as 0.25; one if left out.
-    max_hours
-        Stop in order after so many hours; the same command goes on.
-    max_failures
-        Stop in order once more runs than this have failed.
-    quiet
-        Show only what goes wrong.
     json_lines
         Print progress and results as one JSON object a line, for other programs.
     """

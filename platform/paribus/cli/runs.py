@@ -1,9 +1,6 @@
 """`paribus runs`: list runs."""
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import as_json, table
 from paribus.errors import ParibusError, StoreError, suggestion
 
@@ -15,8 +12,8 @@ def runs(
     /,
     *,
     status: str | None = None,
-    store: str | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    store: options.Store = None,
+    json: options.Json = False,
 ) -> int:
     """List runs.
 
@@ -26,10 +23,6 @@ def runs(
         Only those of one experiment.
     status
         Only those of one status: ok, diverged, crashed, timeout, interrupted, pending.
-    store
-        The folder of the store.
-    json
-        Print JSON.
     """
     from paribus.store.folder import open_store
 

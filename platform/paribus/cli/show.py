@@ -1,24 +1,18 @@
 """`paribus show`: all that is known of one run."""
 
 from dataclasses import asdict
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import as_json, count, duration, plain, table
 
 
-def show(run: str, /, *, store: str | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+def show(run: str, /, *, store: options.Store = None, json: options.Json = False) -> int:
     """Show all that is known of one run.
 
     Parameters
     ----------
     run
         The start of an id, or experiment/arm/seed.
-    store
-        The folder of the store.
-    json
-        Print JSON.
     """
     from paribus.store.folder import open_store
 

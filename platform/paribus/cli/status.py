@@ -2,10 +2,9 @@
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import as_json, plain, table
 
 if TYPE_CHECKING:
@@ -17,9 +16,9 @@ EVERY = 2.0  # seconds between looks
 
 def status(
     *,
-    watch: Annotated[bool, Parameter(negative="")] = False,
-    store: str | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    watch: options.Flag = False,
+    store: options.Store = None,
+    json: options.Json = False,
 ) -> int:
     """Say how far experiments are.
 
@@ -27,10 +26,6 @@ def status(
     ----------
     watch
         Say it again whenever something has changed, until nothing is pending or Ctrl-C.
-    store
-        The folder of the store, or postgresql://USER:PASSWORD@HOST/DATABASE.
-    json
-        Print JSON.
     """
     from paribus.store.folder import open_store
 

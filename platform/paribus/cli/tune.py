@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from paribus.cli import options
 from paribus.cli.output import duration, err, note, plain, table
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ def tune(
     arm: Annotated[list[str] | None, Parameter(negative="")] = None,
     trials: str | None = None,
     enqueue: Annotated[list[str] | None, Parameter(negative="")] = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
-    workers: int | None = None,
-    store: str | None = None,
-    gpus_per_run: float | None = None,
-    max_hours: float | None = None,
-    max_failures: int | None = None,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    set_: options.Sets = None,
+    workers: options.Workers = None,
+    store: options.Store = None,
+    gpus_per_run: options.GpusPerRun = None,
+    max_hours: options.MaxHours = None,
+    max_failures: options.MaxFailures = None,
+    quiet: options.Quiet = False,
 ) -> int:
     """Search for the best settings of every arm; `paribus run` then compares them.
 
@@ -46,20 +47,6 @@ def tune(
         More trials than the file says, for good: +10 adds ten to those there are, 40 makes forty in all.
     enqueue
         Settings to try next, such as "training.optimizer.lr=0.003 network.dropout=0.1"; may be given several times.
-    set_
-        Change the baseline, such as --set training.steps=200; may be given several times.
-    workers
-        How many runs at once; one per core or GPU if left out.
-    store
-        The folder of the store.
-    gpus_per_run
-        The share of a GPU for each run, such as 0.25; one if left out.
-    max_hours
-        Stop in order after so many hours; the same command goes on.
-    max_failures
-        Stop in order once more runs than this have failed.
-    quiet
-        Show only what goes wrong.
     """
     from paribus import api
     from paribus.errors import ParibusError, suggestion

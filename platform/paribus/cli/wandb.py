@@ -1,10 +1,9 @@
 """`paribus wandb push`: send to Weights & Biases what it lacks; the store has all."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from cyclopts import Parameter
-
+from paribus.cli import options
 from paribus.cli.output import note, plain
 from paribus.errors import StoreError, suggestion
 
@@ -22,8 +21,8 @@ def wandb(
     *,
     project: str | None = None,
     entity: str | None = None,
-    again: Annotated[bool, Parameter(negative="")] = False,
-    store: str | None = None,
+    again: options.Flag = False,
+    store: options.Store = None,
 ) -> int:
     """Send the runs of an experiment to Weights & Biases: those that were never sent, or not with success.
 
@@ -39,8 +38,6 @@ def wandb(
         Whose project it is; what the file says if left out.
     again
         Send what was sent before as well; runs keep their ids, so nothing is doubled.
-    store
-        The folder of the store.
     """
     from paribus.running.tracking import Sent, Uploads
     from paribus.store.folder import open_store
