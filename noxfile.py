@@ -49,7 +49,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def kills(session: nox.Session) -> None:
-    """Drivers and workers killed at seeded moments; takes half an hour or so."""
+    """Drivers and workers killed at seeded moments; takes some minutes."""
     prepare(session)
     run(session, "pytest", "-m", "kills", *session.posargs)
 

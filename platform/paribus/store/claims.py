@@ -15,6 +15,7 @@ from types import TracebackType
 
 from paribus.errors import StoreError
 from paribus.store.database import Database, Driver
+from paribus.store.process import alive
 
 BEAT = 5.0  # seconds between two signs of life
 SILENT = 60.0  # seconds without one, after which a driver on another machine is taken for dead
@@ -64,7 +65,7 @@ class Claims:
         return found
 
     def _is_gone(self, name: str, driver: Driver) -> bool:
-        if driver.place == _here() and not _alive(driver.process):
+        if driver.place == _here() and not alive(driver.process):
             return True
         beat, since = self._seen.get(name, (-1, 0.0))
         if beat != driver.beat:
@@ -88,13 +89,3 @@ def _here() -> str:
     except OSError:
         return node()
     return f"{node()} {boot} {space}"
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

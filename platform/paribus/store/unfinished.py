@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from platform import node
 
+from paribus.store.process import alive
+
 
 def unfinished(path: Path, process: int | None = None) -> Path:
     """What a file or folder is called while a process of this machine, as a rule this one, writes it."""
@@ -13,4 +15,4 @@ def unfinished(path: Path, process: int | None = None) -> Path:
 def abandoned(path: Path) -> bool:
     """Whether the process that an unfinished path is named after is gone; nothing is known of other machines."""
     owner, _, number = path.name.partition(".partial-")[2].rpartition("-")
-    return owner in ("", "old", node()) and not (number.isdigit() and Path(f"/proc/{number}").exists())
+    return owner in ("", "old", node()) and not (number.isdigit() and alive(int(number)))
