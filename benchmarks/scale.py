@@ -39,7 +39,7 @@ MIB = 2**20
 PARAMETERS = 60  # of a quickstart network, each with the hash of its first values
 
 
-def ready(connection: Connection, runs: str, threads: int, paths: list[str], devices: str | None) -> None:
+def ready(connection: Connection, runs: str, threads: int, paths: list[str], devices: str | None, where: str) -> None:
     """In the place of a worker: answers each job at once."""
     made: dict[str, Any] = {}
     connection.send({"type": "ready"})

@@ -39,13 +39,13 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 INSIDE_FUNCTIONS = {
     "running": ({"training", "parts"}, {"torch"}),
     "parts": (set(), {"wandb"}),
-    "store": ({"store"}, {"alembic"}),
+    "store": ({"store"}, {"alembic", "fsspec"}),
     "promises": ({"training"}, set()),
 }
 ANYTHING = {"cli", "api", "__init__", "__main__"}
 HEAVY = {
     "torch", "lightning", "optuna", "wandb", "pandas", "numpy", "pydantic", "ruamel", "sqlalchemy", "alembic", "scipy",
-    "statsmodels", "jinja2", "altair", "vl_convert", "ray", "sacrebleu", "safetensors", "rich", "cyclopts",
+    "statsmodels", "jinja2", "altair", "vl_convert", "ray", "sacrebleu", "safetensors", "rich", "cyclopts", "fsspec",
 }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_nobody_shadows_the_platform_module_of_python() -> None:
 
 def loaded_by(code: str, folder: Path) -> set[str]:
     """Heavy libraries that are loaded once some code has run in a process of its own."""
-    watched = {"torch", "lightning", "optuna", "wandb"}
+    watched = {"torch", "lightning", "optuna", "wandb", "fsspec"}
     text = f"import sys\n{code}\nprint('LOADED', *sorted({watched!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, check=True)
     return set(done.stdout.split("LOADED")[1].split())

@@ -130,7 +130,8 @@ def engine(
         raise ParibusError(f"--workers: got {count}, needs a whole number above 0")
     devices = [shares[number % len(shares)] for number in range(count)] if shares else []
     retries = int(plan.machine["retries"])
-    pool = Pool(store.runs, workers=count, threads=threads, retries=retries, devices=devices)
+    artifacts = store.artifacts.url if store.artifacts is not None else ""
+    pool = Pool(store.runs, workers=count, threads=threads, retries=retries, devices=devices, artifacts=artifacts)
     return tracked(pool, uploads, plan, store), count
 
 
@@ -186,12 +187,13 @@ def run(
     seeds: Sequence[int] = (),
     workers: int | None = None,
     store: str | None = None,
+    artifacts: str | None = None,
     fresh: bool = False,
     listener: Listener | None = None,
 ) -> Summary:
     """Tune and train what an experiment still lacks; `paribus run` does this and writes the report."""
     loaded, planned = prepared(file, sets=sets, arms=arms, seeds=seeds)
-    opened = open_store(store)
+    opened = open_store(store, artifacts=artifacts)
     vet(loaded, planned, opened)
     copies = uploads(loaded, planned, opened, lambda text: warnings.warn(text, stacklevel=3))
     try:
@@ -222,12 +224,12 @@ def results(experiment: str, *, store: str | None = None) -> "pd.DataFrame":
     return scores([(found, opened.database.outcomes(run.id for run in found.runs))])
 
 
-def load_model(run: str, *, store: str | None = None) -> "Network":
+def load_model(run: str, *, store: str | None = None, artifacts: str | None = None) -> "Network":
     """The trained network of a run, ready to be used; RUN is the start of an id or experiment/arm/seed."""
-    return loaded_run(run, store=store)[0]
+    return loaded_run(run, store=store, artifacts=artifacts)[0]
 
 
-def loaded_run(run: str, *, store: str | None = None) -> "tuple[Network, Dataset]":
+def loaded_run(run: str, *, store: str | None = None, artifacts: str | None = None) -> "tuple[Network, Dataset]":
     """The trained network of a run, and the data as it reads them."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -235,9 +237,9 @@ def loaded_run(run: str, *, store: str | None = None) -> "tuple[Network, Dataset
     from paribus.network import assemble
     from paribus.training.fit import WEIGHTS, Settings
 
-    opened = open_store(store, create=False)
+    opened = open_store(store, create=False, artifacts=artifacts)
     member = opened.find(run)
-    file = opened.run_folder(member.run) / WEIGHTS
+    file = opened.fetched(member.run) / WEIGHTS
     if not file.is_file():
         raise StoreError(f"the run {member.run} has no weights: its status is {member.status}")
     found = opened.database.plan(member.experiment)

@@ -14,6 +14,7 @@ def attend(
     target: str | None = None,
     to: Path | None = None,
     store: options.Store = None,
+    artifacts: options.Artifacts = None,
     json: options.Json = False,
 ) -> int:
     """Show where a trained run looks while it reads and writes.
@@ -34,7 +35,7 @@ def attend(
     from paribus.report.write import place
     from paribus.training import asking
 
-    network, data = api.loaded_run(run, store=store)
+    network, data = api.loaded_run(run, store=store, artifacts=artifacts)
     answer = asking.predict(network, data, text)
     written = answer.target if target is None else asking.tokens(target, data.target_vocabulary)
     look = asking.attend(network, data, answer.source, written)

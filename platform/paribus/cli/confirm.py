@@ -23,6 +23,7 @@ def confirm(
     seeds: int | None = None,
     workers: options.Workers = None,
     store: options.Store = None,
+    artifacts: options.Artifacts = None,
     quiet: options.Quiet = False,
 ) -> int:
     """Train an arm and the baseline again on fresh seeds, and show how much of the difference is left.
@@ -51,7 +52,7 @@ def confirm(
     known = [row.name for row in whole.arms[1:]]
     if arm not in known:
         raise ParibusError(f"no arm is called '{arm}'{suggestion(arm, known)}")
-    opened = open_store(store)
+    opened = open_store(store, artifacts=artifacts)
     first = opened.database.plan(loaded.name)
     if first is None or arm not in [row.name for row in first.arms]:
         raise StoreError(f"there is nothing to confirm yet; `paribus run {file}` comes first")

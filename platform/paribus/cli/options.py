@@ -9,6 +9,10 @@ Store = Annotated[
     str | None,
     Parameter(help="The folder of the store, or postgresql://USER:PASSWORD@HOST/DATABASE for several machines."),
 ]
+Artifacts = Annotated[
+    str | None,
+    Parameter(help="Where run folders lie: a folder, or a URL such as s3://BUCKET/RUNS; in the store if left out."),
+]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
 Quiet = Annotated[bool, Parameter(negative="", help="Show only what goes wrong.")]
 

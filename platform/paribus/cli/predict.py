@@ -4,7 +4,15 @@ from paribus.cli import options
 from paribus.cli.output import as_json, note, plain
 
 
-def predict(run: str, /, *, text: str, store: options.Store = None, json: options.Json = False) -> int:
+def predict(
+    run: str,
+    /,
+    *,
+    text: str,
+    store: options.Store = None,
+    artifacts: options.Artifacts = None,
+    json: options.Json = False,
+) -> int:
     """Say what a trained run writes for a text.
 
     Parameters
@@ -17,7 +25,7 @@ def predict(run: str, /, *, text: str, store: options.Store = None, json: option
     from paribus import api
     from paribus.training.asking import predict as asked
 
-    network, data = api.loaded_run(run, store=store)
+    network, data = api.loaded_run(run, store=store, artifacts=artifacts)
     answer = asked(network, data, text)
     if json:
         as_json(vars(answer))

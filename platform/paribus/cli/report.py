@@ -23,6 +23,7 @@ def report(
     format_: Annotated[str, Parameter(name="--format")] = "html,md,csv,json",
     metric: str = "",
     store: options.Store = None,
+    artifacts: options.Artifacts = None,
 ) -> int:
     """Write the report again from what is stored.
 
@@ -40,7 +41,7 @@ def report(
     formats = chosen_formats(format_)
     if not files:
         raise ParibusError("name at least one experiment file")
-    opened = open_store(store, create=False)
+    opened = open_store(store, create=False, artifacts=artifacts)
     found = []
     for file in files:
         plan, out_of_date = _stored(file, opened)
@@ -110,7 +111,7 @@ def written(
         outcomes,
         out_of_date=out_of_date,
         locks=store.database.locks(plan.folder),
-        read=lambda run: read(store.run_folder(run)),
+        read=lambda run: read(store.fetched(run)),
         metric=metric,
     )
     folder = store.reports / plan.folder

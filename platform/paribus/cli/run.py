@@ -24,6 +24,7 @@ def run(
     seeds: options.Seeds = None,
     workers: options.Workers = None,
     store: options.Store = None,
+    artifacts: options.Artifacts = None,
     fresh: options.Flag = False,
     smoke: options.Flag = False,
     gpus_per_run: options.GpusPerRun = None,
@@ -56,7 +57,7 @@ def run(
         return try_out(file, set_ or [], arms or [], workers, store, quiet)
     chosen = list(range(1, seeds[0] + 1)) if seeds and len(seeds) == 1 else seeds or []
     loaded, plan = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
-    opened = open_store(store)
+    opened = open_store(store, artifacts=artifacts)
     api.vet(loaded, plan, opened, note)
     limits = Limits(max_failures, max_hours)
     copies = api.uploads(loaded, plan, opened, note)

@@ -30,6 +30,7 @@ def tune(
     set_: options.Sets = None,
     workers: options.Workers = None,
     store: options.Store = None,
+    artifacts: options.Artifacts = None,
     gpus_per_run: options.GpusPerRun = None,
     max_hours: options.MaxHours = None,
     max_failures: options.MaxFailures = None,
@@ -60,7 +61,7 @@ def tune(
     for name in arm or []:
         if name not in known:
             raise ParibusError(f"--arm: no arm is called '{name}'{suggestion(name, known)}")
-    opened = open_store(store)
+    opened = open_store(store, artifacts=artifacts)
     api.vet(loaded, plan, opened, note)
     copies = api.uploads(loaded, plan, opened, note)
     try:

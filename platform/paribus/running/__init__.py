@@ -198,6 +198,7 @@ def execute(
     """Train what is missing of a plan, and store every attempt as it ends; drivers on one store share the runs."""
     store.sweep()
     store.take_in()
+    store.place()
     store.database.save_plan(plan)
     waiting = missing(plan, store, fresh=fresh)
     summary = Summary(reused=len({run.id for run in plan.runs}) - len(waiting))
@@ -245,6 +246,7 @@ def execute(
         summary.interrupted = summary.interrupted or asked.is_set() or bool(summary.stopped)
     finally:
         listener.end()
+    store.place()  # what a worker could not place
     return summary
 
 

@@ -50,8 +50,10 @@ class Pool:
         devices: Sequence[str] = (),
         recycled: int | None = RECYCLED,
         target: Callable[..., None] = main,
+        artifacts: str = "",
     ) -> None:
         self._runs = runs
+        self._artifacts = artifacts
         self._size = workers
         self._threads = threads
         self._retries = retries
@@ -120,7 +122,7 @@ class Pool:
         devices = self._devices[number] if self._devices else None
         process = self._context.Process(
             target=self._target,
-            args=(there, str(self._runs), self._threads, list(sys.path), devices),
+            args=(there, str(self._runs), self._threads, list(sys.path), devices, self._artifacts),
             name=f"paribus-worker-{number}",
             daemon=True,
         )

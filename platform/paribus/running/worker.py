@@ -1,5 +1,6 @@
 """A worker process: stays warm, does one job after the other, and ends when its driver is gone."""
 
+import contextlib
 import errno
 import os
 import queue
@@ -8,14 +9,16 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from paribus.errors import ParibusError
+from paribus.errors import ParibusError, StoreError
 from paribus.planning import Job
 from paribus.store import record as records
+from paribus.store.artifacts import Artifacts
 from paribus.store.unfinished import unfinished
 
 LOG = "log.txt"
@@ -27,7 +30,9 @@ Tell = Callable[[dict[str, Any]], None]
 ShouldStop = Callable[[], str]  # the status that the run is asked to end with, empty while it may go on
 
 
-def main(connection: Connection, runs: str, threads: int, paths: list[str], devices: str | None = None) -> None:
+def main(
+    connection: Connection, runs: str, threads: int, paths: list[str], devices: str | None = None, artifacts: str = ""
+) -> None:
     """Do what the driver sends until it says that there is no more."""
     _ignore_signals()
     if devices is not None:
@@ -41,7 +46,7 @@ def main(connection: Connection, runs: str, threads: int, paths: list[str], devi
     while (message := inbox.get()) is not None:
         job = Job(**message["job"])
         stops.clear()  # a request that came too late for the job before
-        connection.send(do(message["work"], job, Path(runs), connection.send, _asked(stops, job.id)))
+        connection.send(do(message["work"], job, Path(runs), connection.send, _asked(stops, job.id), artifacts))
 
 
 def _asked(stops: dict[str, str], run: str) -> ShouldStop:
@@ -93,15 +98,19 @@ def resume_folder(runs: Path, run: str) -> Path:
     return runs / f"{run}.resume"
 
 
-def do(work: str, job: Job, runs: Path, send: Tell, should_stop: ShouldStop) -> dict[str, Any]:
-    """One job, whatever happens in it: the answer says how it ended."""
+def do(work: str, job: Job, runs: Path, send: Tell, should_stop: ShouldStop, artifacts: str = "") -> dict[str, Any]:
+    """One job, whatever happens in it: the answer says how it ended.
+
+    With `artifacts`, a URL, what is to be kept is placed there as well, and a run goes on that was begun elsewhere.
+    """
     folder = working_folder(runs, job.id, os.getpid())
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
         with _Logged(folder / LOG):
             try:
-                return WORK[work](job, folder, lambda news: send({"type": "news", "news": news}), should_stop)
+                tell = partial(_tell, send)
+                return WORK[work](job, folder, tell, should_stop, Artifacts(artifacts) if artifacts else None)
             except ParibusError as error:
                 return _crashed(str(error))
             except OSError as error:
@@ -116,6 +125,10 @@ def do(work: str, job: Job, runs: Path, send: Tell, should_stop: ShouldStop) -> 
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _tell(send: Tell, news: dict[str, Any]) -> None:
+    send({"type": "news", "news": news})
+
+
 def _crashed(reason: str) -> dict[str, Any]:
     return {"type": "done", "status": "crashed", "reason": reason}
 
@@ -125,7 +138,7 @@ def _spoils(error: Exception) -> bool:
     return "CUDA error" in str(error) or type(error).__name__ == "AcceleratorError"
 
 
-def _train(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop) -> dict[str, Any]:
+def _train(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop, artifacts: Artifacts | None) -> dict[str, Any]:
     resume = resume_folder(folder.parent, job.id)
     if "floor" in job.settings:
         from paribus.training.floors import measure
@@ -134,15 +147,35 @@ def _train(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop) -> dict[
     else:
         from paribus.training.fit import train
 
-        record = train(job, folder, tell, should_stop, resume)
+        keeper = None
+        if artifacts is not None:
+            with _kept_anyway():
+                artifacts.bring(job.id, resume)
+            keeper = partial(artifacts.keep, job.id)
+        record = train(job, folder, tell, should_stop, resume, keeper)
     if record.status in records.RESULTS:
         records.write(record, folder)
         _settle(folder, folder.parent / job.id)
+        if artifacts is not None:
+            with _kept_anyway():
+                artifacts.place(folder.parent / job.id)
+                artifacts.forget(job.id)
         shutil.rmtree(resume, ignore_errors=True)
     return {"type": "done", "status": record.status, "reason": record.reason, "record": records.tree(record)}
 
 
-def _overfit(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop) -> dict[str, Any]:
+@contextlib.contextmanager
+def _kept_anyway() -> Iterator[None]:
+    """What cannot be placed elsewhere lies here: the driver tries again at the end, and says so if it fails."""
+    try:
+        yield
+    except StoreError as error:
+        sys.stderr.write(f"{error}\n")
+
+
+def _overfit(
+    job: Job, folder: Path, tell: Tell, should_stop: ShouldStop, artifacts: Artifacts | None
+) -> dict[str, Any]:
     from paribus.training.smoke import overfit
 
     found = overfit(job, tell)

@@ -81,6 +81,13 @@ class Claims:
                 continue  # the driver itself meets what is wrong, and says it
 
 
+def holder(database: Database, run: str) -> Driver | None:
+    """The driver that has claimed a run, unless it can be seen to be gone."""
+    driver = database.holder(run)
+    gone = driver is not None and driver.place == _here() and not alive(driver.process)
+    return None if gone else driver
+
+
 def _here() -> str:
     """This machine since it was started, and this container on it: within it a process has one number."""
     try:

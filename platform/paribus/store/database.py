@@ -492,6 +492,13 @@ class Database:
                     connection.execute(sql.insert(ClaimRow), [{"run": run, "driver": driver} for run in new])
         return found
 
+    def holder(self, run: str) -> Driver | None:
+        """The driver that has claimed a run."""
+        query = sql.select(DriverRow).join(ClaimRow, ClaimRow.driver == DriverRow.id).where(ClaimRow.run == run)
+        with self._reading() as connection:
+            row = connection.execute(query).one_or_none()
+            return None if row is None else Driver(row.place, row.process, row.beat)
+
     @_patient
     def release(self, driver: str, runs: Sequence[str]) -> None:
         """A driver is done with runs."""

@@ -5,13 +5,18 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paribus.errors import StoreError
 from paribus.store import record as records
 from paribus.store.database import Database, Member, Merged, hidden
 from paribus.store.unfinished import abandoned, unfinished
 
+if TYPE_CHECKING:
+    from paribus.store.artifacts import Artifacts
+
 VARIABLE = "PARIBUS_STORE"
+ARTIFACTS = "PARIBUS_ARTIFACTS"
 
 
 @dataclass
@@ -20,10 +25,12 @@ class Store:
 
     folder: Path
     database: Database
+    placed: Path | None = None  # where run folders lie instead of beside the database
+    artifacts: "Artifacts | None" = None  # where they lie besides, under a URL; what is here is then a copy
 
     @property
     def runs(self) -> Path:
-        return self.folder / "runs"
+        return self.placed or self.folder / "runs"
 
     @property
     def reports(self) -> Path:
@@ -33,17 +40,43 @@ class Store:
     def run_folder(self, run: str) -> Path:
         return self.runs / run
 
+    def fetched(self, run: str) -> Path:
+        """The folder of a run with its files in it, brought here where they lie elsewhere."""
+        folder = self.run_folder(run)
+        if (folder / records.FILE).is_file():
+            return folder
+        if self.placed is not None and (self.folder / "runs" / run / records.FILE).is_file():
+            return self.folder / "runs" / run  # trained before its place was another
+        if self.artifacts is not None:
+            self.artifacts.fetch(run, self.runs)
+        return folder
+
     def take_in(self) -> list[str]:
         """Store the records of finished folders that the database lacks, and give the runs they are of."""
-        if not self.runs.is_dir():
-            return []
         known = self.database.known()
         found = []
-        for folder in sorted(self.runs.iterdir()):
-            if folder.name not in known and (folder / records.FILE).is_file():
+        for folder in self._finished():
+            if folder.name not in known:
                 self.database.add(records.read(folder))
                 found.append(folder.name)
+        if self.artifacts is not None:
+            for run in sorted(self.artifacts.names() - known - set(found)):
+                record = self.artifacts.record(run)
+                if record is not None:
+                    self.database.add(record)
+                    found.append(run)
         return found
+
+    def place(self) -> None:
+        """Copy to the artifacts what lies here only."""
+        if self.artifacts is not None:
+            for folder in self._finished():
+                if not self.artifacts.is_placed(folder):
+                    self.artifacts.place(folder)
+
+    def _finished(self) -> list[Path]:
+        folders = sorted(self.runs.iterdir()) if self.runs.is_dir() else []
+        return [folder for folder in folders if "." not in folder.name and (folder / records.FILE).is_file()]
 
     def merge(self, other: "Store") -> Merged:
         """Take over what another store holds and this one lacks, its folders first."""
@@ -63,12 +96,22 @@ class Store:
     def remove(self, run: str) -> None:
         """Remove a run's row and folder together."""
         self.database.remove(run)
-        shutil.rmtree(self.run_folder(run), ignore_errors=True)
+        for runs in {self.runs, self.folder / "runs"}:
+            shutil.rmtree(runs / run, ignore_errors=True)
+        if self.artifacts is not None:
+            self.artifacts.remove(run)
+
+    def size(self, run: str) -> int:
+        """Bytes that the folder of a run takes, here or where artifacts lie."""
+        here = size(self.run_folder(run))
+        return here if here or self.artifacts is None else self.artifacts.size(run)
 
     def forget_checkpoints(self, runs: Iterable[str]) -> None:
         """Let runs start anew."""
         for run in runs:
             shutil.rmtree(self.runs / f"{run}.resume", ignore_errors=True)
+            if self.artifacts is not None:
+                self.artifacts.forget(run)
 
     def sweep(self) -> None:
         """Remove what attempts left on this machine whose processes are gone."""
@@ -80,6 +123,10 @@ class Store:
         if self.runs.is_dir():
             partial = (folder for folder in sorted(self.runs.iterdir()) if ".partial" in folder.name)
             yield from filter(abandoned, partial)
+
+    def checkpoints(self) -> list[Path]:
+        """Folders of what runs without a result can be gone on with."""
+        return sorted(self.runs.glob("*.resume")) if self.runs.is_dir() else []
 
     def find(self, name: str) -> Member:
         """The run that a user means by the start of an id or by experiment/arm/seed."""
@@ -95,6 +142,11 @@ class Store:
                 f"no run is called '{name}' (the start of an id, or experiment/arm/seed); `paribus runs` lists them"
             )
         raise StoreError(f"'{name}' could be {len(runs)} runs: {', '.join(sorted(runs)[:5])}; give more of the id")
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def locate(given: str | None = None) -> Path:
@@ -120,8 +172,22 @@ def address_of(given: str | None) -> str | None:
     return "postgresql" + chosen[len(kind) :]
 
 
-def open_store(given: str | None = None, *, create: bool = True) -> Store:
+def open_store(given: str | None = None, *, create: bool = True, artifacts: str | None = None) -> Store:
     """The store; where it may not be created and is not there, StoreError says so."""
+    place = artifacts or os.environ.get(ARTIFACTS) or ""
+    store = _opened(given, create)
+    if "://" not in place:
+        store.placed = Path(place).expanduser().resolve() if place else None
+        return store
+    from paribus.store.artifacts import Artifacts
+
+    store.artifacts = Artifacts(place)
+    if create:
+        store.artifacts.check()
+    return store
+
+
+def _opened(given: str | None, create: bool) -> Store:
     folder = locate(given)
     address = address_of(given)
     if address is not None:

@@ -83,16 +83,26 @@ def read(folder: Path) -> Record:
     """The record of a run folder; raises StoreError where it is damaged."""
     path = folder / FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return parsed(path.read_bytes(), path)
+    except OSError as error:
+        raise _damaged(path, error) from None
+
+
+def parsed(text: bytes, path: Path | str) -> Record:
+    """The record that a file holds."""
+    try:
+        data = json.loads(text)
         if not isinstance(data, dict):
             raise ValueError("it holds no record")
         if data.pop("format") != FORMAT:
             raise StoreError(f"{path} has a format that this version of paribus does not know")
         return of(data)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise StoreError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); remove it to train the run again"
-        ) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path | str, error: Exception) -> StoreError:
+    return StoreError(f"{path} cannot be read ({type(error).__name__}: {error}); remove it to train the run again")
 
 
 def of(data: dict[str, Any]) -> Record:

@@ -7,18 +7,22 @@ import os
 import pickle
 import shutil
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from paribus.errors import MachineError
+from paribus.errors import MachineError, StoreError
 from paribus.spec.machine import Checkpoint
 
 FORMAT = 1
 MARK = b"paribus checkpoint\n"
 LAST, BEFORE = "last.ckpt", "before.ckpt"
 
+ELSEWHERE = "elsewhere-*.ckpt"  # brought here from another machine
+
+Keeper = Callable[[Path, int], None]  # copies a checkpoint file that was written at a step
 State = dict[str, Any]  # tensors, numbers, strings, lists and mappings of them, so that `weights_only` loads it
 
 
@@ -29,8 +33,9 @@ class Damaged(Exception):
 class Checkpoints:
     """Those of one run, in a folder of their own; without a folder there are none."""
 
-    def __init__(self, folder: Path | None, every: Checkpoint, devices: int) -> None:
+    def __init__(self, folder: Path | None, every: Checkpoint, devices: int, keeper: Keeper | None = None) -> None:
         self._folder = folder
+        self._keeper = keeper
         self._every = every
         self._devices = devices
         self._saved = time.monotonic()
@@ -38,23 +43,32 @@ class Checkpoints:
 
     def newest(self) -> State | None:
         """The newest one that is whole; raises MachineError where it was made on another number of devices."""
-        for name in (LAST, BEFORE) if self._folder else ():
-            assert self._folder is not None
-            file = self._folder / name
+        if self._folder is None:
+            return None
+        here = next(self._whole([self._folder / LAST, self._folder / BEFORE]), None)
+        brought = sorted(self._folder.glob(ELSEWHERE), reverse=True)
+        found = [one for one in (here, next(self._whole(brought), None)) if one is not None]
+        if not found:
+            return None
+        file, state = max(found, key=lambda one: _step(one[1]))
+        if state["devices"] != self._devices:
+            raise MachineError(
+                f"the checkpoint {file} was made on {state['devices']} devices, this run has {self._devices}: "
+                f"set machine.devices to {state['devices']}, or start anew with --fresh"
+            )
+        for other in brought:
+            other.unlink()
+        return state
+
+    def _whole(self, files: Sequence[Path]) -> Iterator[tuple[Path, State]]:
+        """Those that can be gone on with, of files in the order of their age."""
+        for file in files:
             if not file.exists():
                 continue
             try:
-                state = _read(file)
+                yield file, _read(file)
             except Damaged as error:
                 self._note(f"the checkpoint {file} {error}; going on from the one before it or from the start")
-                continue
-            if state["devices"] != self._devices:
-                raise MachineError(
-                    f"the checkpoint {file} was made on {state['devices']} devices, this run has {self._devices}: "
-                    f"set machine.devices to {state['devices']}, or start anew with --fresh"
-                )
-            return state
-        return None
 
     def exist(self) -> bool:
         return self._folder is not None and (self._folder / LAST).exists()
@@ -84,6 +98,12 @@ class Checkpoints:
             with contextlib.suppress(OSError):
                 partial.unlink()
             self._note(f"no checkpoint could be written to {self._folder} ({error.strerror}); training goes on")
+            return
+        if self._keeper is not None:
+            try:
+                self._keeper(self._folder / LAST, _step(state))
+            except StoreError as error:
+                self._note(f"a checkpoint is kept on this machine only: {error}")
 
     def clear(self) -> None:
         if self._folder is not None:
@@ -92,6 +112,10 @@ class Checkpoints:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _step(state: State) -> int:
+    return int(state.get("gathered", {}).get("step", 0))
 
 
 def _write(file: Path, state: State) -> None:

@@ -30,7 +30,7 @@ from paribus.spec.network import Architecture
 from paribus.spec.training import Training
 from paribus.store.record import Record, Score
 from paribus.training import probes
-from paribus.training.checkpoint import Checkpoints
+from paribus.training.checkpoint import Checkpoints, Keeper
 from paribus.training.data import Dataset, Order, dataset
 from paribus.training.evaluation import Evaluator, Hear
 from paribus.training.kept import Listener, keep
@@ -97,9 +97,12 @@ def device_of(machine: Machine) -> torch.device:
     return torch.device(wanted)
 
 
-def train(run: Job, folder: Path, progress: Progress, asked: Asked, resume: Path | None = None) -> Record:
+def train(
+    run: Job, folder: Path, progress: Progress, asked: Asked, resume: Path | None = None, keeper: Keeper | None = None
+) -> Record:
     """The record of one run, gone on with from its checkpoint under `resume` if there is one.
 
+    Each new checkpoint is shown to `keeper`, which may copy it.
     Whatever ends it early is told by the record's status.
     """
     started = datetime.now(UTC)
@@ -108,7 +111,7 @@ def train(run: Job, folder: Path, progress: Progress, asked: Asked, resume: Path
     network = build(settings.network, settings.data.sizes(), settings.seed)
     initial = fingerprints(network)
     costs = cost(settings.network, settings.data.sizes(), settings.data.lengths())
-    checkpoints = Checkpoints(resume, settings.machine.checkpoint, settings.machine.devices)
+    checkpoints = Checkpoints(resume, settings.machine.checkpoint, settings.machine.devices, keeper)
     watch = Watch(settings, network, costs.flops_per_token, device, progress, asked, checkpoints)
     status, reason, fail_step = "ok", "", None
     scores: list[Score] = []

@@ -1,0 +1,240 @@
+"""Run folders under a URL: whole or not there, found from anywhere, and no password is ever told."""
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from paribus import api
+from paribus.cli.gc import gc
+from paribus.errors import StoreError
+from paribus.planning import Job, plan
+from paribus.running import Summary, execute
+from paribus.running.local import Pool
+from paribus.running.worker import do
+from paribus.spec.load import load
+from paribus.store import record as records
+from paribus.store.artifacts import Artifacts, hidden
+from paribus.store.folder import open_store
+from paribus.store.record import Record
+
+Write = Callable[..., Path]
+SECRET = "hush-hush"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An FTP server with a password, and its address."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is built on asyncore
+        from pyftpdlib.authorizers import DummyAuthorizer
+        from pyftpdlib.handlers import FTPHandler
+        from pyftpdlib.ioloop import IOLoop
+        from pyftpdlib.servers import FTPServer
+
+    class Handler(FTPHandler):  # type: ignore[misc]
+        authorizer = DummyAuthorizer()
+
+        def log(self, *words: Any, **more: Any) -> None:
+            pass
+
+        logline = logerror = log
+
+    folder = tmp_path_factory.mktemp("served")
+    Handler.authorizer.add_user("me", SECRET, str(folder), perm="elradfmwMT")
+    Handler.authorizer.add_user("guest", SECRET, str(folder), perm="elr")
+    loop = IOLoop()
+    served = FTPServer(("127.0.0.1", 0), Handler, ioloop=loop)
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            served.serve_forever(timeout=0.05, blocking=False)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"ftp://me:{SECRET}@127.0.0.1:{served.address[1]}"
+    over.set()
+    thread.join()
+    served.close_all()
+
+
+@pytest.fixture(params=["memory", "file", "ftp"])
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
+    if request.param == "ftp":
+        return Artifacts(f"{request.getfixturevalue('server')}/{tmp_path.name}")
+    return Artifacts(f"{request.param}://{tmp_path}/artifacts/")
+
+
+def folder_of(runs: Path, run: str, why: str = "") -> Path:
+    folder = runs / run
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "weights.safetensors").write_bytes(bytes(range(256)) * 1000)
+    records.write(Record(run, "ok", why), folder)
+    return folder
+
+
+def test_a_folder_comes_back_as_it_was_placed_and_is_gone_when_removed(artifacts: Artifacts, tmp_path: Path) -> None:
+    artifacts.check()
+    assert artifacts.names() == set()
+    folder = folder_of(tmp_path / "here", "ab")
+    assert not artifacts.is_placed(folder)
+    artifacts.place(folder)
+    assert artifacts.is_placed(folder)
+    artifacts.place(folder_of(tmp_path / "here", "ab", "newer"))
+    assert artifacts.names() == {"ab"}
+    assert artifacts.record("ab") == Record("ab", "ok", "newer")
+    assert artifacts.size("ab") > 256_000
+    assert artifacts.fetch("ab", tmp_path / "there")
+    fetched = tmp_path / "there" / "ab"
+    assert (fetched / "weights.safetensors").read_bytes() == (folder / "weights.safetensors").read_bytes()
+    assert records.read(fetched) == Record("ab", "ok", "newer")
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["ab"]
+    artifacts.remove("ab")
+    assert (artifacts.names(), artifacts.record("ab"), artifacts.size("ab")) == (set(), None, 0)
+    assert not artifacts.fetch("ab", tmp_path / "nowhere")
+    artifacts.remove("ab")
+
+
+def test_a_folder_without_its_record_is_not_taken_for_whole(artifacts: Artifacts, tmp_path: Path) -> None:
+    artifacts.check()
+    artifacts.place(folder_of(tmp_path / "here", "ab"))
+    artifacts._files.rm_file(f"{artifacts._root}/ab/record.json")
+    assert artifacts.record("ab") is None
+    assert not artifacts.fetch("ab", tmp_path / "there")
+    assert not (tmp_path / "there" / "ab").exists()
+
+
+def test_the_newest_checkpoint_is_found_from_elsewhere(artifacts: Artifacts, tmp_path: Path) -> None:
+    artifacts.check()
+    artifacts.bring("ab", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    for step in (5, 120):
+        (tmp_path / "last.ckpt").write_bytes(b"%d" % step)
+        artifacts.keep("ab", tmp_path / "last.ckpt", step)
+    artifacts.bring("ab", tmp_path / "there")
+    assert [file.read_bytes() for file in (tmp_path / "there").iterdir()] == [b"120"]
+    assert artifacts.names() == set()
+    artifacts.forget("ab")
+    artifacts.bring("ab", tmp_path / "later")
+    assert not (tmp_path / "later").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("s4://bucket/folder", r"got 's4://\.\.\.', which it does not"),
+        ("ocilake://bucket/folder", r"need a package that is not installed: pip install ocifs$"),
+        (
+            f"ftp://me:{SECRET}@127.0.0.1:9/a",
+            r"artifacts at ftp://me:\*\*\*@127\.0\.0\.1:9/a cannot be used \(.*refused\)",
+        ),
+        ("file:///proc/none/a", r"artifacts at file:///proc/none/a cannot be used \(FileNotFoundError.*are right"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_told_in_a_sentence(
+    url: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARIBUS_ARTIFACTS", url)
+    with pytest.raises(StoreError, match=told) as raised:
+        open_store(str(tmp_path / "store"))
+    assert SECRET not in str(raised.value)
+
+
+def test_who_may_not_write_is_told_so_without_the_password(server: str) -> None:
+    with pytest.raises(StoreError, match=r"ftp://guest:\*\*\*@.* cannot be used \(error_perm: 550") as raised:
+        Artifacts(server.replace("me:", "guest:") + "/somewhere").check()
+    with pytest.raises(StoreError, match=r"cannot be used \(error_perm: 530") as wrong:
+        Artifacts(server.replace(SECRET, "wrong-one")).check()
+    assert SECRET not in f"{raised.value}{wrong.value}"
+    assert "wrong-one" not in str(wrong.value)
+
+
+def test_a_password_is_hidden_wherever_it_stands() -> None:
+    assert hidden("ftp://me:a:b@c@host/x?token=1") == "ftp://me:***@host/x"
+    assert hidden("simplecache::s3://key:word@bucket/x") == "simplecache::s3://key:***@bucket/x"
+    assert hidden("s3://bucket/x") == "s3://bucket/x"
+
+
+def test_what_one_machine_trained_another_finds_under_the_url(
+    write: Write, tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan(load(write(), ["seeds=1"]))
+    run, url = planned.runs[0].id, f"{server}/shared"
+
+    def pool(runs: Path) -> Pool:
+        return Pool(runs, workers=1, threads=1, retries=0, artifacts=url)
+
+    one = open_store(str(tmp_path / "one" / "store"), artifacts=url)
+    assert execute(planned, one, pool(one.runs), api.Silent(), workers=1) == Summary(trained=1)
+    other = open_store(str(tmp_path / "other" / "store"), artifacts=url)
+    assert execute(planned, other, pool(other.runs), api.Silent(), workers=1) == Summary(reused=1)
+    assert not other.run_folder(run).exists()
+    monkeypatch.setenv("PARIBUS_ARTIFACTS", url)
+    network = api.load_model(run, store=str(other.folder))
+    mine = api.load_model(run, store=str(one.folder))
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), mine.parameters(), strict=True))
+    assert {file.name for file in other.run_folder(run).iterdir()} == {
+        "kept.json", "kept.npz", "log.txt", "placed.txt", "record.json", "weights.safetensors",
+    }  # fmt: skip
+    for file in [*one.folder.rglob("*"), *other.folder.rglob("*")]:
+        assert file.is_dir() or SECRET.encode() not in file.read_bytes(), file
+    assert gc(run=run, store=str(other.folder)) == 0
+    assert Artifacts(url).names() == set()
+    assert not other.run_folder(run).exists()
+    # What lies on the first machine only is placed by its next command.
+    for file in one.runs.glob("*/placed.txt"):
+        file.unlink()
+    assert execute(planned, one, pool(one.runs), api.Silent(), workers=1) == Summary(reused=1)
+    assert Artifacts(url).names() == {run}
+
+
+def test_a_run_that_was_broken_off_on_one_machine_goes_on_on_another(write: Write, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    planned = plan(load(write(), ["seeds=1", "training.steps=40", "training.schedule=constant"]))
+    job, url = planned.job(planned.runs[0]), f"file://{tmp_path}/shared"
+
+    def done(machine: str, stop_at: int = 10**9, artifacts: str = url) -> tuple[dict[str, Any], list[str]]:
+        notes: list[str] = []
+        calls = iter(range(1, 10**9))
+        answer = do(
+            "train",
+            Job(**vars(job)),
+            tmp_path / machine,
+            lambda news: notes.append(news["news"]["note"]),
+            lambda: "interrupted" if next(calls) >= stop_at else "",
+            artifacts,
+        )
+        return answer, notes
+
+    straight, _ = done("straight", artifacts="")
+    broken, _ = done("one", stop_at=13)
+    assert (broken["status"], broken["record"]["steps"]) == ("interrupted", 13)
+    further, notes = done("other", stop_at=9)
+    assert (further["status"], further["record"]["steps"]) == ("interrupted", 22)
+    assert "going on from step 13" in notes
+    # The first machine has an older checkpoint of its own: the newer one counts.
+    ended, notes = done("one")
+    assert "going on from step 22" in notes
+    assert ended["status"] == "ok"
+    for name in ("scores", "order", "initial", "probes", "notes"):
+        assert ended["record"][name] == straight["record"][name]
+    assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == [job.id]
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [job.id]
+
+
+def test_a_plain_folder_is_used_as_it_is(write: Write, tmp_path: Path) -> None:
+    placed = open_store(str(tmp_path / "store"), artifacts=str(tmp_path / "large disk"))
+    assert placed.artifacts is None
+    assert placed.runs == tmp_path / "large disk"
+    folder_of(tmp_path / "store" / "runs", "old")
+    assert placed.fetched("old") == tmp_path / "store" / "runs" / "old"
+    folder_of(placed.runs, "new")
+    assert placed.take_in() == ["new"]
+    placed.remove("old")
+    placed.remove("new")
+    assert list(tmp_path.glob("*/**/record.json")) == []
