@@ -1,10 +1,12 @@
 """`paribus gc`: remove what is left over, or one run."""
 
-import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paribus.cli import options
 from paribus.cli.output import count, plain
+
+if TYPE_CHECKING:
+    from paribus.store.folder import Store
 
 
 def gc(
@@ -12,6 +14,7 @@ def gc(
     run: str | None = None,
     delete: options.Flag = False,
     store: options.Store = None,
+    artifacts: options.Artifacts = None,
 ) -> int:
     """Remove what is left over, or one run. Without --run it says what it would delete until --delete is given.
 
@@ -22,21 +25,31 @@ def gc(
     delete
         Do it.
     """
-    from paribus.store.folder import open_store
+    from paribus.store.claims import holder
+    from paribus.store.folder import open_store, size
+    from paribus.store.record import RESULTS
 
-    opened = open_store(store, create=False)
+    opened = open_store(store, create=False, artifacts=artifacts)
     if run is not None:
         member = opened.find(run)
+        _refuse_if_claimed(opened, member.run)
         opened.remove(member.run)
         plain(f"removed {member.run} ({member.name}); `paribus run` trains it again")
         return 0
-    needed = opened.database.needed()
-    useless = [*opened.leftovers(), *(opened.run_folder(run) for run in sorted(opened.database.known() - needed))]
-    for folder in useless:
-        plain(f"{'removed' if delete else 'would remove'} {folder.name}  {count(_size(folder))}B")
+    needed, statuses = opened.database.needed(), opened.database.statuses(opened.database.known())
+    unneeded = [run for run in sorted(set(statuses) - needed) if holder(opened.database, run) is None]
+    useless = [(folder.name, size(folder)) for folder in opened.leftovers()]
+    useless += [(run, opened.size(run)) for run in unneeded]
+    for folder in opened.checkpoints():
+        of = folder.name.removesuffix(".resume")
+        if of in needed and statuses.get(of) not in RESULTS:
+            plain(f"keeps {folder.name}  {count(size(folder))}B: the next run goes on from there")
+        elif holder(opened.database, of) is None:
+            useless.append((folder.name, size(folder)))
+    for name, bytes_ in useless:
+        plain(f"{'removed' if delete else 'would remove'} {name}  {count(bytes_)}B")
         if delete:
-            opened.remove(folder.name)
-            shutil.rmtree(folder, ignore_errors=True)
+            opened.remove(name)
     if not useless:
         plain("nothing is left over")
     elif not delete:
@@ -44,5 +57,13 @@ def gc(
     return 0
 
 
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def _refuse_if_claimed(store: "Store", run: str) -> None:
+    from paribus.errors import StoreError
+    from paribus.store.claims import holder
+
+    driver = holder(store.database, run)
+    if driver is not None:
+        raise StoreError(
+            f"the run {run} is being trained: process {driver.process} on {driver.place.split()[0]} has claimed it; "
+            "end that one first, nothing was removed"
+        )
