@@ -8,6 +8,7 @@ app = App(
     version="0.1.0",
     version_flags=["--version"],
     help_flags=["--help", "-h"],
+    suppress_keyboard_interrupt=False,  # main says how to go on
 )
 
 COMMANDS = {
