@@ -6,10 +6,9 @@ FLOPs are two for each multiply-add of matrix products and convolutions, at the 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
-import torch
 from torch import nn
 
-from paribus.network import Network, Side, Sizes, assemble
+from paribus.network import Network, Side, Sizes, laid_out
 from paribus.spec.arms import Arm, Setting, resized
 from paribus.spec.network import Architecture
 from paribus.spec.training import Match
@@ -39,8 +38,7 @@ class Cost:
 
 def cost(spec: Architecture, sizes: Sizes, lengths: Lengths) -> Cost:
     """Of one network; nothing is computed, the network is only laid out."""
-    with torch.device("meta"):
-        network = assemble(spec, sizes)
+    network = laid_out(spec, sizes)
     total = sum(parameter.numel() for parameter in network.parameters())
     tables = sum(module.weight.numel() for module in network.modules() if isinstance(module, nn.Embedding))
     return Cost(total, total - tables, flops(network, lengths) / lengths.tokens)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from paribus.parts.feedforward import Feedforward
 from paribus.parts.initialisation import initialise
@@ -331,6 +332,24 @@ FAMILIES: dict[str, type[EncoderDecoder] | type[Decoder] | type[Encoder]] = {
 def assemble(spec: Architecture, sizes: Sizes) -> Network:
     """The network of an architecture, with values that nobody has chosen yet."""
     return FAMILIES[spec.family](spec, sizes)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves values undrawn; memory that nobody writes to takes no room.
+
+    The meta device would do as well, but torch loads its whole compiler for it, which takes over a second.
+    """
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(function, "__name__", "") in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
+
+
+def laid_out(spec: Architecture, sizes: Sizes) -> Network:
+    """The network of an architecture without values, for who only looks at its shapes."""
+    with _Undrawn():
+        return assemble(spec, sizes)
 
 
 def build(spec: Architecture, sizes: Sizes, seed: int) -> Network:

@@ -180,11 +180,15 @@ def plan(
     chosen = [arm for arm in loaded.arms if not arms or arm.name in arms or arm.name == "baseline"]
     chosen += more
     seeds = list(seeds) or loaded.experiment.seeds
-    runs = [
-        Run(run_id(variants.get((arm.name, task), arm), task, seed), arm.name, task, seed)
-        for seed in seeds  # seed by seed, so that a broken-off experiment has whole pairs
+    identities = {
+        (arm.name, task): _identity(variants.get((arm.name, task), arm), task)
         for arm in chosen
         for task in arm.setting.tasks
+    }
+    runs = [
+        Run(hashed({**identity, "seed": seed}), arm, task, seed)
+        for seed in seeds  # seed by seed, so that a broken-off experiment has whole pairs
+        for (arm, task), identity in identities.items()
     ]
     floors = [] if arms else loaded.experiment.floors
     runs += [run for kind in floors for run in _floor_runs(loaded.arms[0], kind, seeds)]
@@ -241,7 +245,7 @@ def _floor_settings(baseline: Arm, kind: str) -> dict[str, dict[str, Any]]:
 def _floor_runs(baseline: Arm, kind: str, seeds: Sequence[int]) -> Iterator[Run]:
     for seed in seeds[:1] if kind in COUNTED else seeds:
         for task in baseline.setting.tasks:
-            identity = {"floor": kind, **_identity(baseline, task, seed)}
+            identity = {"floor": kind, "seed": seed, **_identity(baseline, task)}
             if kind != "random_network":  # the others know nothing of the network but whose words it reads
                 network = baseline.setting.network
                 shared = network.family == "decoder" or network.embeddings.shared_vocabulary
@@ -268,10 +272,11 @@ def outside_parts(arms: Iterable[Arm]) -> Iterator[tuple[str, Part]]:
 
 def run_id(arm: Arm, task: str, seed: int) -> str:
     """The identity of a run: names, texts, analysis and machine are no part of it."""
-    return hashed(_identity(arm, task, seed))
+    return hashed({**_identity(arm, task), "seed": seed})
 
 
-def _identity(arm: Arm, task: str, seed: int) -> dict[str, Any]:
+def _identity(arm: Arm, task: str) -> dict[str, Any]:
+    """What the runs of an arm on a task have in common."""
     setting = arm.setting
     spec = setting.tasks[task]
     assert isinstance(spec, TaskSpec)
@@ -285,7 +290,6 @@ def _identity(arm: Arm, task: str, seed: int) -> dict[str, Any]:
         "task": spec.fingerprint(),
         "decoding": setting.decoding.identity(),
         "precision": setting.precision,
-        "seed": seed,
         "sources": {kind: source_of(kind) for kind in outside},
     }
 

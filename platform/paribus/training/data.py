@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paribus.cost import Cost, Lengths, cost
-from paribus.network import Batch, Sizes, assemble
+from paribus.network import Batch, Sizes, laid_out
 from paribus.parts import Part, Swappable
 from paribus.parts.task import END, PAD, SEPARATOR, SPECIALS, START, Example, Task, TaskSpec, Vocabulary
 from paribus.spec.network import Architecture
@@ -203,8 +203,7 @@ def cost_of(network: Architecture, task: Part) -> Cost:
 def short_of_room(network: Architecture, task: Part) -> str:
     """Where the training sequences are longer than a side has places for; empty where they fit."""
     data = dataset(json.dumps(task.model_dump(), sort_keys=True), network.family, network.embeddings.shared_vocabulary)
-    with torch.device("meta"):
-        built = assemble(network, data.sizes())
+    built = laid_out(network, data.sizes())
     for side in ("encoder", "decoder"):
         capacity, longest = built.capacity(side), data.split("training").longest(side)
         if capacity is not None and longest > capacity:
