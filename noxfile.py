@@ -1,4 +1,4 @@
-"""All commands to know: nox -s tests | slow | kills | gpu | lint | types | benchmarks. They share one environment."""
+"""All commands to know: nox -s tests | slow | kills | ray | gpu | lint | types | benchmarks, in one environment."""
 
 import os
 import sys
@@ -36,7 +36,7 @@ def prepare(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The quick tests; arguments after -- go to pytest."""
     prepare(session)
-    quick = "not slow and not gpu and not kills"
+    quick = "not slow and not gpu and not kills and not ray"
     run(session, "pytest", "-n", "2", "--dist", "worksteal", "-m", quick, *session.posargs)
 
 
@@ -52,6 +52,13 @@ def kills(session: nox.Session) -> None:
     """Drivers and workers killed at seeded moments; takes some minutes."""
     prepare(session)
     run(session, "pytest", "-m", "kills", *session.posargs)
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """Ray clusters on loopback, whose nodes and drivers die."""
+    prepare(session)
+    run(session, "pytest", "-m", "ray", *session.posargs)
 
 
 @nox.session

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,13 +116,18 @@ def engine(
     workers: int | None,
     uploads: "Uploads | None" = None,
     gpus_per_run: float | None = None,
+    on: str = "local",
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Engine, int]:
-    """The pool of this machine, and how many workers it has; with `uploads` a tracker gets its results."""
+    """The pool of this machine or of a cluster, and how many workers it has; with `uploads` a tracker gets results."""
     from paribus.running.local import Pool
 
     threads = int(plan.machine["threads"])
     if gpus_per_run is not None and not 0 < gpus_per_run <= 1:
         raise ParibusError(f"--gpus-per-run: got {gpus_per_run:g}, needs a share above 0 and up to 1, such as 0.25")
+    if on != "local":
+        cluster, count = _cluster(plan, store, workers, gpus_per_run, on, say)
+        return tracked(cluster, uploads, plan, store), count
     shares = _shares(plan, gpus_per_run or 1.0)
     if gpus_per_run is not None and not shares:
         raise MachineError("--gpus-per-run: no GPU was found here, or machine.accelerator asks for another device")
@@ -133,6 +139,32 @@ def engine(
     artifacts = store.artifacts.url if store.artifacts is not None else ""
     pool = Pool(store.runs, workers=count, threads=threads, retries=retries, devices=devices, artifacts=artifacts)
     return tracked(pool, uploads, plan, store), count
+
+
+def _cluster(
+    plan: Plan, store: Store, workers: int | None, gpus_per_run: float | None, on: str, say: Callable[[str], None]
+) -> tuple[Engine, int]:
+    """The pool over a Ray cluster, and how many workers it has; as many as there is room for unless that is given."""
+    if on != "ray" and not on.startswith("ray://"):
+        raise ParibusError(f"--on: got {on!r}, needs local, ray or ray://HOST:PORT")
+    if workers is not None and workers < 1:
+        raise ParibusError(f"--workers: got {workers}, needs a whole number above 0")
+    if find_spec("ray") is None:
+        raise MachineError(f'--on {on}: Ray is not installed; pip install "paribus[ray]"')
+    from paribus.running import ray
+
+    ray.join(on)
+    threads, accelerator = int(plan.machine["threads"]), plan.machine["accelerator"]
+    gpus = (gpus_per_run or 1.0) if accelerator in ("auto", "cuda") and ray.has_gpus() else 0.0
+    if gpus_per_run is not None and not gpus:
+        raise MachineError("--gpus-per-run: the cluster has no GPU, or machine.accelerator asks for another device")
+    count = workers or max(1, ray.places(threads, gpus))
+    retries = int(plan.machine["retries"])
+    artifacts = store.artifacts.url if store.artifacts is not None else ""
+    cluster = ray.Cluster(
+        store.runs, workers=count, threads=threads, retries=retries, gpus=gpus, artifacts=artifacts, say=say
+    )
+    return cluster, count
 
 
 def uploads(loaded: Loaded, planned: Plan, store: Store, say: Callable[[str], None]) -> "Uploads | None":
@@ -190,6 +222,7 @@ def run(
     artifacts: str | None = None,
     fresh: bool = False,
     listener: Listener | None = None,
+    on: str = "local",
 ) -> Summary:
     """Tune and train what an experiment still lacks; `paribus run` does this and writes the report."""
     loaded, planned = prepared(file, sets=sets, arms=arms, seeds=seeds)
@@ -200,12 +233,12 @@ def run(
         if loaded.experiment.tuning is not None:
             from paribus.tuning import Unwatched, tune
 
-            pool, count = engine(planned, opened, workers, copies)
+            pool, count = engine(planned, opened, workers, copies, on=on)
             tuned = tune(loaded, planned, opened, pool, Unwatched(), workers=count)
             if tuned.plan is None:
                 return tuned.summary
             planned = tuned.plan
-        pool, count = engine(planned, opened, workers, copies)
+        pool, count = engine(planned, opened, workers, copies, on=on)
         return execute(planned, opened, pool, listener or Silent(), workers=count, fresh=fresh)
     finally:
         if copies is not None:

@@ -22,6 +22,7 @@ def confirm(
     *,
     seeds: int | None = None,
     workers: options.Workers = None,
+    on: options.On = "local",
     store: options.Store = None,
     artifacts: options.Artifacts = None,
     quiet: options.Quiet = False,
@@ -61,8 +62,8 @@ def confirm(
         opened.database.save_plan(plan)
     api.vet(loaded, plan, opened, note)
     if loaded.experiment.tuning is not None:
-        plan = _tuned(loaded, plan, opened, workers, quiet)
-    engine, count = api.engine(plan, opened, workers)
+        plan = _tuned(loaded, plan, opened, workers, quiet, on)
+    engine, count = api.engine(plan, opened, workers, on=on, say=note)
     summary = execute(plan, opened, engine, listener(quiet), workers=count)
     if summary.interrupted:
         note("interrupted; the same command goes on with what is missing")
@@ -99,14 +100,14 @@ def _fresh(loaded: "Loaded", arm: str, count: int, store: "Store") -> "Plan":
     return on(next_block(store.database, loaded.name))
 
 
-def _tuned(loaded: "Loaded", plan: "Plan", store: "Store", workers: int | None, quiet: bool) -> "Plan":
+def _tuned(loaded: "Loaded", plan: "Plan", store: "Store", workers: int | None, quiet: bool, on: str) -> "Plan":
     """The plan with the settings that tuning found."""
     from paribus.cli.tune import search
 
     assert loaded.experiment.tuning is not None
     if loaded.experiment.tuning.scope == "experiment":
         raise ParibusError("a search over the experiment confirms its best by itself: raise `tuning.confirm`")
-    tuned = search(loaded, plan, store, workers, quiet=quiet)
+    tuned = search(loaded, plan, store, workers, quiet=quiet, on=on)
     if tuned.plan is None:
         raise ParibusError(f"the tuning is not over yet; `paribus run {loaded.file}` goes on with it")
     return replace(tuned.plan, claims=plan.claims, designs=[])

@@ -39,6 +39,12 @@ Seeds = Annotated[
 
 # How runs are trained
 Workers = Annotated[int | None, Parameter(help="How many runs at once; one per core or GPU if left out.")]
+On = Annotated[
+    str,
+    Parameter(
+        help="Where: local, ray (the Ray cluster that this machine is in, or one started here) or ray://HOST:PORT."
+    ),
+]
 GpusPerRun = Annotated[float | None, Parameter(help="The share of a GPU for each run, such as 0.25; one if left out.")]
 MaxHours = Annotated[float | None, Parameter(help="Stop in order after so many hours; the same command goes on.")]
 MaxFailures = Annotated[int | None, Parameter(help="Stop in order once more runs than this have failed.")]

@@ -23,6 +23,7 @@ def run(
     arms: options.Arms = None,
     seeds: options.Seeds = None,
     workers: options.Workers = None,
+    on: options.On = "local",
     store: options.Store = None,
     artifacts: options.Artifacts = None,
     fresh: options.Flag = False,
@@ -54,7 +55,7 @@ def run(
     if smoke:
         from paribus.cli.smoke import smoke as try_out
 
-        return try_out(file, set_ or [], arms or [], workers, store, quiet)
+        return try_out(file, set_ or [], arms or [], workers, store, quiet, on)
     chosen = list(range(1, seeds[0] + 1)) if seeds and len(seeds) == 1 else seeds or []
     loaded, plan = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
     opened = open_store(store, artifacts=artifacts)
@@ -64,7 +65,17 @@ def run(
     try:
         shown = listener(quiet, json_lines)
         return _run(
-            loaded, plan, opened, copies, workers, gpus_per_run, limits, shown, fresh=fresh, quiet=quiet or json_lines
+            loaded,
+            plan,
+            opened,
+            copies,
+            workers,
+            gpus_per_run,
+            limits,
+            shown,
+            on,
+            fresh=fresh,
+            quiet=quiet or json_lines,
         )
     finally:
         if copies is not None:
@@ -80,6 +91,7 @@ def _run(
     gpus_per_run: float | None,
     limits: "Limits",
     shown: "Listener",
+    on: str,
     *,
     fresh: bool,
     quiet: bool,
@@ -93,14 +105,16 @@ def _run(
     if loaded.experiment.tuning is not None:
         from paribus.cli.tune import search
 
-        tuned = search(loaded, plan, opened, workers, quiet=quiet, copies=copies, gpus=gpus_per_run, limits=limits)
+        tuned = search(
+            loaded, plan, opened, workers, quiet=quiet, copies=copies, gpus=gpus_per_run, limits=limits, on=on
+        )
         if tuned.plan is None:
             reason = f"{tuned.summary.stopped}; " if tuned.summary.stopped else ""
             note(f"{reason}the tuning is not over yet; the same command goes on with what is missing")
             return 130
         limits.failed = len(tuned.summary.broken)
         plan = tuned.plan
-    engine, count = api.engine(plan, opened, workers, copies, gpus_per_run)
+    engine, count = api.engine(plan, opened, workers, copies, gpus_per_run, on, note)
     summary = execute(plan, opened, engine, shown, workers=count, fresh=fresh, limits=limits)
     note(_told(summary.trained, summary.reused))
     if summary.interrupted:

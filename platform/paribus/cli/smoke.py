@@ -15,7 +15,7 @@ CHANGES = (
 
 
 def smoke(
-    file: Path, sets: Sequence[str], arms: Sequence[str], workers: int | None, store: str | None, quiet: bool
+    file: Path, sets: Sequence[str], arms: Sequence[str], workers: int | None, store: str | None, quiet: bool, on: str
 ) -> int:
     from dataclasses import replace
 
@@ -32,7 +32,7 @@ def smoke(
     short = replace(short, label="smoke")
     opened = open_store(store)
     api.vet(loaded, whole, opened, note)
-    engine, count = api.engine(short, opened, workers)
+    engine, count = api.engine(short, opened, workers, on=on, say=note)
     summary = execute(short, opened, engine, listener(quiet), workers=count, fresh=True)
     if summary.interrupted:
         return 130

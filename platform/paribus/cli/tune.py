@@ -29,6 +29,7 @@ def tune(
     enqueue: Annotated[list[str] | None, Parameter(negative="")] = None,
     set_: options.Sets = None,
     workers: options.Workers = None,
+    on: options.On = "local",
     store: options.Store = None,
     artifacts: options.Artifacts = None,
     gpus_per_run: options.GpusPerRun = None,
@@ -77,6 +78,7 @@ def tune(
             enqueue=[_settings(text) for text in enqueue or []],
             gpus=gpus_per_run,
             limits=Limits(max_failures, max_hours),
+            on=on,
         )
     finally:
         if copies is not None:
@@ -103,12 +105,13 @@ def search(
     enqueue: Sequence[dict[str, Any]] = (),
     gpus: float | None = None,
     limits: "Limits | None" = None,
+    on: str = "local",
 ) -> "Tuned":
     """Do all trials that are missing, and print the ledger."""
     from paribus import api
     from paribus.tuning import tune
 
-    engine, count = api.engine(plan, store, workers, copies, gpus)
+    engine, count = api.engine(plan, store, workers, copies, gpus, on, note)
     watcher = watcher_for(quiet)
     found = tune(
         loaded, plan, store, engine, watcher, workers=count, arms=arms, trials=trials, enqueue=enqueue, limits=limits

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from paribus.errors import MachineError
 from paribus.planning import Job
@@ -25,10 +24,28 @@ RECYCLED = 100  # jobs of a worker, before a new process takes its place: what l
 FALSE_STARTS = 3  # workers that may die one after the other before any of them is ready
 
 
+class Process(Protocol):
+    """What the pool wants of whatever a worker is: a process of this machine, or one far away."""
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def exitcode(self) -> int | None: ...
+
+    def is_alive(self) -> bool: ...
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 @dataclass
-class _Worker:
+class Worker:
+    """A worker, and what it is at."""
+
     number: int
-    process: BaseProcess
+    process: Process
     connection: Connection
     job: Job | None = None
     attempts: int = 0
@@ -63,8 +80,8 @@ class Pool:
         self._context = multiprocessing.get_context("spawn")
         self._waiting: collections.deque[tuple[Job, int]] = collections.deque()
         self._refused: collections.deque[Finished] = collections.deque()
-        self._workers: list[_Worker] = []
-        self._leaving: list[_Worker] = []
+        self._workers: list[Worker] = []
+        self._leaving: list[Worker] = []
         self._false_starts = 0
         self._deadline: float | None = None  # set once the pool is to stop
 
@@ -102,7 +119,7 @@ class Pool:
             self._waiting.clear()
             self._end()
 
-    def _busy(self) -> list[_Worker]:
+    def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.job is not None]
 
     def _hand_out(self, work: str) -> None:
@@ -117,7 +134,7 @@ class Pool:
             taken = {worker.number for worker in self._workers}
             self._workers.append(self._start(next(n for n in range(self._size) if n not in taken)))
 
-    def _start(self, number: int) -> _Worker:
+    def _start(self, number: int) -> Worker:
         here, there = self._context.Pipe()
         devices = self._devices[number] if self._devices else None
         process = self._context.Process(
@@ -129,9 +146,9 @@ class Pool:
         with _no_interrupt():
             process.start()
         there.close()
-        return _Worker(number, process, here)
+        return Worker(number, process, here)
 
-    def _say(self, worker: _Worker, message: Any) -> bool:
+    def _say(self, worker: Worker, message: Any) -> bool:
         """Whether a worker could be told; that it is gone is seen when it is listened to."""
         try:
             worker.connection.send(message)
@@ -141,7 +158,7 @@ class Pool:
 
     def _news(self) -> Iterator[Event]:
         """What the workers say within a moment."""
-        by_connection: dict[Any, _Worker] = {worker.connection: worker for worker in self._workers}
+        by_connection: dict[Any, Worker] = {worker.connection: worker for worker in self._workers}
         for connection in wait(list(by_connection), timeout=0.2):
             worker = by_connection[connection]
             try:
@@ -153,7 +170,7 @@ class Pool:
             if event is not None:
                 yield event
 
-    def _heard(self, worker: _Worker, message: dict[str, Any]) -> Event | None:
+    def _heard(self, worker: Worker, message: dict[str, Any]) -> Event | None:
         if message["type"] == "ready":
             worker.ready, self._false_starts = True, 0
             return None
@@ -182,7 +199,7 @@ class Pool:
                 self._forget(worker)
                 yield Finished(job, "timeout", reason)
 
-    def _lost(self, worker: _Worker) -> Iterator[Event]:
+    def _lost(self, worker: Worker) -> Iterator[Event]:
         """A worker died: its run is tried again unless that was done often enough."""
         worker.process.join(5)
         if worker.process.is_alive():  # it closed its pipe and yet goes on
@@ -201,29 +218,20 @@ class Pool:
                 self._waiting.appendleft((job, attempts))
             yield Finished(job, "crashed", reason, final=not again)
 
-    def _forget(self, worker: _Worker) -> None:
+    def _forget(self, worker: Worker) -> None:
         self._workers.remove(worker)
         worker.connection.close()
         if worker.job is not None:
             shutil.rmtree(self._folder(worker), ignore_errors=True)
 
-    def _folder(self, worker: _Worker) -> Path:
+    def _folder(self, worker: Worker) -> Path:
         assert worker.job is not None and worker.process.pid is not None
         return working_folder(self._runs, worker.job.id, worker.process.pid)
 
-    def _last_words(self, worker: _Worker) -> str:
-        """Why a worker died, as far as can be told, with the end of its log."""
-        code = worker.process.exitcode or 0
-        if code < 0:
-            name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
-            cause = f"the worker was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-        else:
-            cause = f"the worker ended with code {code}"
-        if worker.job is None:
-            return cause
-        log = self._folder(worker) / LOG
-        tail = log.read_text(errors="replace")[-TAIL:].strip() if log.is_file() else ""
-        return f"{tail}\n{cause}".strip()
+    def _last_words(self, worker: Worker) -> str:
+        """Why a worker died, as far as can be told."""
+        log = self._folder(worker) / LOG if worker.job is not None else None
+        return last_words(worker.process.exitcode or 0, log)
 
     def _break_off(self, deadline: float) -> Iterator[Event]:
         """Ask busy workers to stop, and hear what they have to say for a while."""
@@ -253,6 +261,17 @@ class Pool:
                 shutil.rmtree(self._folder(worker), ignore_errors=True)
             worker.connection.close()
         self._workers, self._leaving = [], []
+
+
+def last_words(code: int, log: Path | None) -> str:
+    """Why a process died, as far as can be told, with the end of its log."""
+    if code < 0:
+        name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
+        cause = f"the worker was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    else:
+        cause = f"the worker ended with code {code}"
+    tail = log.read_text(errors="replace")[-TAIL:].strip() if log is not None and log.is_file() else ""
+    return f"{tail}\n{cause}".strip()
 
 
 @contextmanager

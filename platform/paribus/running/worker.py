@@ -75,9 +75,9 @@ def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]", stops: dict
             inbox.put(message)
 
 
-def working_folder(runs: Path, run: str, process: int) -> Path:
+def working_folder(runs: Path, run: str, process: int, host: str = "") -> Path:
     """Where an attempt writes before it is known whether there will be a result."""
-    return unfinished(runs / run, process)
+    return unfinished(runs / run, process, host)
 
 
 def prepare(threads: int) -> None:
@@ -155,7 +155,7 @@ def _train(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop, artifact
         record = train(job, folder, tell, should_stop, resume, keeper)
     if record.status in records.RESULTS:
         records.write(record, folder)
-        _settle(folder, folder.parent / job.id)
+        settle(folder, folder.parent / job.id)
         if artifacts is not None:
             with _kept_anyway():
                 artifacts.place(folder.parent / job.id)
@@ -186,7 +186,7 @@ def _overfit(
 WORK: dict[str, Callable[..., dict[str, Any]]] = {"train": _train, "overfit": _overfit}
 
 
-def _settle(folder: Path, target: Path) -> None:
+def settle(folder: Path, target: Path) -> None:
     """Give a finished folder its name; an older one makes room first."""
     old = target.with_name(f"{target.name}.partial-old-{os.getpid()}")
     if target.exists():

@@ -7,9 +7,9 @@ from platform import node
 from paribus.store.process import alive
 
 
-def unfinished(path: Path, process: int | None = None) -> Path:
-    """What a file or folder is called while a process of this machine, as a rule this one, writes it."""
-    return path.with_name(f"{path.name}.partial-{node()}-{process or os.getpid()}")
+def unfinished(path: Path, process: int | None = None, host: str = "") -> Path:
+    """What a file or folder is called while a process writes it, as a rule this one of this machine."""
+    return path.with_name(f"{path.name}.partial-{host or node()}-{process or os.getpid()}")
 
 
 def abandoned(path: Path) -> bool:
