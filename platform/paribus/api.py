@@ -167,6 +167,19 @@ def _cluster(
     return cluster, count
 
 
+def usual_workers(plan: Plan) -> int:
+    """How many runs are trained at once where nobody says it: one for each GPU, or for the threads of each run."""
+    return len(_shares(plan, 1.0)) or max(1, cores() // int(plan.machine["threads"]))
+
+
+def prober(plan: Plan, folder: Path) -> Engine:
+    """One worker that times a few steps, and leaves nothing in a store."""
+    from paribus.running.local import Pool
+
+    threads = int(plan.machine["threads"])
+    return Pool(folder, workers=1, threads=threads, retries=0, devices=_shares(plan, 1.0)[:1])
+
+
 def uploads(loaded: Loaded, planned: Plan, store: Store, say: Callable[[str], None]) -> "Uploads | None":
     """What hands results to the tracker of a file, if it asks for one."""
     from paribus.parts.tracker import TrackerSpec

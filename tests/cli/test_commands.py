@@ -178,11 +178,11 @@ def test_a_smoke_run_tries_every_arm(lab: Path) -> None:
 
 def test_plan_prints_cost_and_what_is_missing_and_leaves_no_store(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("name: a\ntask: {kind: copy, longest: 5}\narms: {deep: {network.depth: 3}}\n")
-    planned = json.loads(call(tmp_path, "plan", "a.yaml", "--json").stdout)
+    planned = json.loads(call(tmp_path, "plan", "a.yaml", "--no-probe", "--json").stdout)
     assert (planned["runs"], planned["missing"]) == (10, 10)
     base, deep = (arm["cost"]["parameters"] for arm in planned["arms"])
     assert deep > base
-    assert "10 runs: 0 in the store, 10 to train" in call(tmp_path, "plan", "a.yaml").stdout
+    assert "10 runs: 0 in the store, 10 to train" in call(tmp_path, "plan", "a.yaml", "--no-probe").stdout
     assert [file.name for file in tmp_path.iterdir()] == ["a.yaml"]
 
 
@@ -398,7 +398,7 @@ def test_runs_know_their_statuses_and_show_what_decides(lab: Path) -> None:
 def test_markup_in_a_question_is_text(lab: Path) -> None:
     text = (lab / "copy-smoke.yaml").read_text()
     (lab / "marked.yaml").write_text(text.replace("Does copying need positions?", "'[/bold] [red]x[/]'"))
-    assert "[/bold] [red]x[/]" in call(lab, "plan", "marked.yaml").stdout
+    assert "[/bold] [red]x[/]" in call(lab, "plan", "marked.yaml", "--no-probe").stdout
     assert "marked[/x].yaml" in call(lab, "plan", "marked[/x].yaml", code=2).stderr
 
 

@@ -14,7 +14,7 @@ app = App(
 COMMANDS = {
     "init": "Write a commented experiment file to start from.",
     "check": "Say everything that is wrong in experiment files, all at once.",
-    "plan": "Show arms, cost and what is still to be trained; trains nothing.",
+    "plan": "Show arms, cost, and how long what is still to be trained will take; trains nothing.",
     "run": "Train what is missing, then write the report.",
     "tune": "Search for the best settings of every arm, without comparing them yet.",
     "report": "Write the report again from what is stored.",

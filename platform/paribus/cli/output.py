@@ -75,3 +75,11 @@ def count(number: float) -> str:
         if abs(number) >= limit:
             return f"{number / limit:.3g}{unit}"
     return f"{number:.3g}"
+
+
+def size(number: float) -> str:
+    """Bytes in short: 12 MB, 3.4 GB."""
+    for limit, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if number >= limit:
+            return f"{number / limit:.2g} {unit}" if number < 10 * limit else f"{number / limit:.0f} {unit}"
+    return f"{number / 1e3:.0f} kB"

@@ -1,17 +1,25 @@
-"""`paribus plan`: arms, cost and what is still to be trained."""
+"""`paribus plan`: arms, cost, and how long what is still to be trained will take."""
 
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from paribus.cli import options
-from paribus.cli.output import as_json, count, duration, plain, table
+from paribus.cli.output import as_json, count, duration, note, plain, size, table
 
 if TYPE_CHECKING:
-    from paribus.planning import Plan
+    from collections.abc import Mapping, Sequence
+
+    from paribus.planning import Plan, Run
+    from paribus.running.forecast import Likely, Need, Place
     from paribus.spec.load import Loaded
-    from paribus.store.record import Outcome
+
+    Costs = Mapping[Place, Mapping[str, float]]
+    Forecast = Mapping[Place, Likely]
 
 
 def plan(
@@ -23,9 +31,15 @@ def plan(
     seeds: options.Seeds = None,
     workers: options.Workers = None,
     store: options.Store = None,
+    probe: Annotated[
+        bool,
+        Parameter(
+            negative="--no-probe", help="Time a few steps of arms of which the store has no run; --no-probe does not."
+        ),
+    ] = True,
     json: options.Json = False,
 ) -> int:
-    """Show arms, cost and what is still to be trained; trains nothing.
+    """Show arms, cost, and how long what is still to be trained will take; trains nothing.
 
     Parameters
     ----------
@@ -33,45 +47,77 @@ def plan(
         The experiment.
     """
     from paribus import api
-    from paribus.running import missing
-    from paribus.store.folder import locate, open_store
-    from paribus.store.record import Outcome
+    from paribus.running import forecast, missing
+    from paribus.store.folder import address_of, locate, open_store
 
     chosen = list(range(1, seeds[0] + 1)) if seeds and len(seeds) == 1 else seeds or []
     loaded, planned = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
-    outcomes: dict[str, Outcome] = {run.id: Outcome(run.id) for run in planned.runs}
     waiting = planned.runs
-    if (locate(store) / "store.db").is_file():  # planning leaves no store behind
+    known: dict[forecast.Place, forecast.Likely] = {}
+    if address_of(store) or (locate(store) / "store.db").is_file():  # planning leaves no store behind
         opened = open_store(store)
         waiting = missing(planned, opened)
-        outcomes = opened.database.outcomes(run.id for run in planned.runs)
+        known = forecast.stored(planned, opened, opened.database.statuses(run.id for run in planned.runs))
     costs = _costs(planned)
-    seconds = _seconds(planned, outcomes, [run.id for run in waiting])
+    at_once = workers or api.usual_workers(planned)
+    with TemporaryDirectory(prefix="paribus-") as folder:
+        engine = api.prober(planned, Path(folder)) if probe else None
+        likely = forecast.forecast(planned, waiting, known, costs, engine, note)
+    need = forecast.need(waiting, likely, costs, at_once)
     if json:
-        rows = [{**asdict(arm), "cost": costs[arm.name]} for arm in planned.arms]
-        as_json(
-            {"name": planned.name, "runs": len(planned.runs), "missing": len(waiting), "seconds": seconds, "arms": rows}
-        )
+        as_json(_tree(planned, costs, likely, waiting, need, at_once))
         return 0
-    _print(planned, costs)
+    _print(planned, costs, likely)
     for arm in planned.arms:
         for told in arm.notes.values():
             plain(f"{arm.name} {told}")
     if loaded.experiment.tuning is not None:
-        plain(_tuning(loaded))
+        plain(_tuning(loaded, likely, at_once))
     if len(planned.seeds) > 1 and len(planned.arms) > 1:
         plain(_showing(planned))
     done = len(planned.runs) - len(waiting)
     plain(f"{len(planned.runs)} runs: {done} in the store, {len(waiting)} to train")
-    if waiting and seconds is not None:
-        from paribus.running import cores
-
-        at_once = workers or max(1, cores() // int(planned.machine["threads"]))
-        plain(f"about {duration(seconds / at_once)} with {at_once} at once, from the runs in the store")
+    if need is not None:
+        plain(_needed(need, at_once))
     return 0
 
 
-def _tuning(loaded: "Loaded") -> str:
+def _tree(
+    plan: "Plan", costs: "Costs", likely: "Forecast", waiting: "Sequence[Run]", need: "Need | None", at_once: int
+) -> dict[str, Any]:
+    """What is known of a plan, for other programs."""
+    rows = []
+    for arm in plan.arms:
+        places = [(arm.name, task.name) for task in plan.tasks]
+        runs = {place[1]: asdict(likely[place]) for place in places if place in likely}
+        rows.append({**asdict(arm), "cost": costs[places[0]], "run": runs})
+    return {
+        "name": plan.name,
+        "runs": len(plan.runs),
+        "missing": len(waiting),
+        "seconds": None if need is None else need.seconds,
+        "at_once": at_once,
+        "need": None if need is None else {**asdict(need), "hours": need.seconds / at_once / 3600},
+        "arms": rows,
+    }
+
+
+KNOWN = {
+    "stored": "runs in the store",
+    "probed": "a few steps of each arm",
+    "scaled": "other arms, by their FLOPs",
+}
+
+
+def _needed(need: "Need", at_once: int) -> str:
+    memory = "" if need.memory is None else f", {size(need.memory)} of memory"
+    return (
+        f"about {duration(need.seconds / at_once)} with {at_once} at once{memory}, {size(need.disk)} of disk "
+        f"(and up to {size(need.meanwhile)} while they run), judged by {' and '.join(KNOWN[one] for one in need.known)}"
+    )
+
+
+def _tuning(loaded: "Loaded", likely: "Forecast", at_once: int) -> str:
     """What a search comes to before the winners run."""
     from paribus.spec.space import dimensions, grid
 
@@ -84,9 +130,10 @@ def _tuning(loaded: "Loaded") -> str:
         for _ in arm.setting.tasks
     ]
     each = f"{counts[0]}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
-    return (
-        f"tuning first: {each} trials by {tuning.sampler} in {len(counts)} searches, {sum(counts) * tuning.seeds} runs"
-    )
+    runs = sum(counts) * tuning.seeds
+    usual = median(one.seconds for one in likely.values()) if likely else None
+    told = "" if usual is None else f", about {duration(usual * runs / at_once)}"
+    return f"tuning first: {each} trials by {tuning.sampler} in {len(counts)} searches, {runs} runs{told}"
 
 
 def _showing(plan: "Plan") -> str:
@@ -108,48 +155,34 @@ def _showing(plan: "Plan") -> str:
     )
 
 
-def _costs(plan: "Plan") -> dict[str, dict[str, float]]:
-    """Of each arm on the first task."""
+def _costs(plan: "Plan") -> "Costs":
+    """Of each arm on each task."""
     from paribus.parts import Swappable
     from paribus.spec.network import Architecture
     from paribus.training.data import cost_of
 
     found = {}
     for arm in plan.arms:
-        settings = plan.settings[arm.name][plan.tasks[0].name]
-        network = Architecture.model_validate(settings["network"])
-        found[arm.name] = cost_of(network, Swappable("task").validate(settings["task"])).tree()
+        for task in plan.tasks:
+            settings = plan.settings[arm.name][task.name]
+            network = Architecture.model_validate(settings["network"])
+            found[arm.name, task.name] = cost_of(network, Swappable("task").validate(settings["task"])).tree()
     return found
 
 
-def _seconds(plan: "Plan", outcomes: "dict[str, Outcome]", waiting: list[str]) -> float | None:
-    """How long the missing runs take one after the other, by what the same arm took, or any arm."""
-    took: dict[str, list[float]] = {}
-    for run in plan.runs:
-        record = outcomes[run.id].record
-        if record is not None and record.status == "ok":
-            took.setdefault(f"{run.arm}/{run.task}", []).append(record.seconds)
-    if not took:
-        return None
-    usual = median(value for values in took.values() for value in values)
-    arms = {run.id: f"{run.arm}/{run.task}" for run in plan.runs}
-    return sum(median(took.get(arms[run], [usual])) for run in waiting)
-
-
-def _print(plan: "Plan", costs: dict[str, dict[str, float]]) -> None:
+def _print(plan: "Plan", costs: "Costs", likely: "Forecast") -> None:
+    """The arms on the first task."""
+    task = plan.tasks[0].name
+    base = costs["baseline", task]
     rows: list[tuple[Any, ...]] = []
-    base = costs["baseline"]
     for arm in plan.arms:
-        cost = costs[arm.name]
+        cost, run = costs[arm.name, task], likely.get((arm.name, task))
         changed = "; ".join(
             f"{d['what']}: {d['baseline']} → {d['arm']}" + (f" ({d['where']})" if d["where"] else "")
             for d in arm.differences
         )
         share = "" if arm.name == "baseline" else f"{cost['parameters'] / base['parameters'] - 1:+.1%}"
-        rows.append((arm.name, changed or "—", count(cost["parameters"]), share, count(cost["flops_per_token"])))
-    table(
-        plan.question,
-        ["arm", "changed", "parameters", "Δ", "FLOPs/token"],
-        rows,
-        right=["parameters", "Δ", "FLOPs/token"],
-    )
+        took = [duration(run.seconds) if run else "—"] if likely else []
+        rows.append((arm.name, changed or "—", count(cost["parameters"]), share, count(cost["flops_per_token"]), *took))
+    numbers = ["parameters", "Δ", "FLOPs/token", *(["a run"] if likely else [])]
+    table(plan.question, ["arm", "changed", *numbers], rows, right=numbers)

@@ -183,7 +183,13 @@ def _overfit(
     return {"type": "done", "status": "ok", "reason": "", "answer": answer}
 
 
-WORK: dict[str, Callable[..., dict[str, Any]]] = {"train": _train, "overfit": _overfit}
+def _probe(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop, artifacts: Artifacts | None) -> dict[str, Any]:
+    from paribus.training.timing import timing
+
+    return {"type": "done", "status": "ok", "reason": "", "answer": timing(job)}
+
+
+WORK: dict[str, Callable[..., dict[str, Any]]] = {"train": _train, "overfit": _overfit, "probe": _probe}
 
 
 def settle(folder: Path, target: Path) -> None:

@@ -116,7 +116,7 @@ def train(
     status, reason, fail_step = "ok", "", None
     scores: list[Score] = []
     peak = None
-    _reset_peak(device)
+    forget_peak(device)
     try:
         watch.fit(folder)
         heard = Listener(settings.data)
@@ -125,7 +125,7 @@ def train(
             raise Diverged(watch.step)
         scores += watch.probed()
         save_file(watch.best_weights, folder / WEIGHTS)
-        peak = _peak(device)
+        peak = peak_bytes(device)
         keep(watch.evaluator, settings.data, heard, folder)
     except Diverged as error:
         status, reason, fail_step = "diverged", str(error), error.step
@@ -143,7 +143,7 @@ def train(
         steps=watch.step,
         tokens=watch.tokens,
         chosen_step=watch.best_step if status == "ok" else None,
-        peak_memory=peak if peak is not None else _peak(device),
+        peak_memory=peak if peak is not None else peak_bytes(device),
         cost=costs.tree(),
         scores=scores,
         curves=watch.curves(),
@@ -460,7 +460,7 @@ def _revision() -> str:
     return found.stdout.strip() if found.returncode == 0 else ""
 
 
-def _reset_peak(device: torch.device) -> None:
+def forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return
@@ -468,7 +468,7 @@ def _reset_peak(device: torch.device) -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak(device: torch.device) -> int | None:
+def peak_bytes(device: torch.device) -> int | None:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated())
     try:
