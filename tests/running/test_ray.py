@@ -26,7 +26,7 @@ TIMES = {"started_at", "finished_at", "seconds", "step_seconds", "peak_memory", 
 ARMS = "arms: {one_head: {network.mixer.heads: 1}}\nmachine: {checkpoint: {every_steps: 50}}\n"
 LONG = ["training.steps=250", "training.evaluate.every=0.2", "network.mixer.score=lab.unhurried"]
 UNHURRIED = '''"""A score that takes its time, so that something can happen meanwhile."""
-import os, time
+import os, sys, time
 from pathlib import Path
 from paribus.parts import Part
 from paribus.parts.score.dot import Dot
@@ -34,7 +34,7 @@ from paribus.parts.score.dot import Dot
 class Spec(Part):
     kill: str = ""
     def build(self, *, head_dim):
-        if self.kill and Path(self.kill).exists():
+        if self.kill and sys.argv[0] == "-c" and Path(self.kill).exists():  # not in the driver, which builds it too
             Path(self.kill).unlink()
             print("last words", flush=True)
             os.kill(os.getpid(), 9)
@@ -115,7 +115,7 @@ def workers(runs: Path) -> list[int]:
     ]
 
 
-def until(true: Callable[[], Any], seconds: float = 90.0) -> Any:
+def until(true: Callable[[], Any], seconds: float = 200.0) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < deadline, true
@@ -180,6 +180,7 @@ def test_a_node_that_dies_changes_no_number(lab: Write, tmp_path: Path, cluster:
         _, said = driver.communicate(timeout=60)
     assert driver.returncode == 0, said
     assert "Traceback" not in said
+    assert "raylet" not in said
     assert [reason.partition(" was lost")[1] for status, reason in attempts(store) if status == "crashed"] == [
         " was lost"
     ]
@@ -223,7 +224,6 @@ def test_a_node_without_the_store_sends_its_folders(lab: Write, tmp_path: Path, 
 def test_a_worker_that_is_killed_is_replaced_and_its_log_is_told(lab: Write, tmp_path: Path, cluster: Any) -> None:
     node(cluster)
     trap = tmp_path / "trap"
-    trap.touch()
     file = lab(f"arms: {{dying: {{network.mixer.score: {{kind: lab.unhurried, kill: {trap}}}}}}}\n")
     trap.touch()
     said = run(file, tmp_path / "store", f"ray://{cluster.address}", sets=["seeds=1"])
@@ -260,11 +260,11 @@ def test_nobody_is_left_of_a_driver_that_is_killed(
     driver.communicate()
     until(lambda: not workers(tmp_path / "store" / "runs") and not processes("ray::Relay"), 5)
     if not joined:
-        until(lambda: not processes(str(own_ray)), 10)
+        until(lambda: not processes(str(own_ray)), 60)  # Ray's own, which look for their parents now and then
 
 
 def test_runs_wait_for_a_place(lab: Write, tmp_path: Path, cluster: Any) -> None:
-    driver = begin(lab(), tmp_path / "store", f"ray://{cluster.address}", sets=[])
+    driver = begin(lab(), tmp_path / "store", f"ray://{cluster.address}", "--workers", "3", sets=[])
     assert driver.stderr is not None
     said = "the cluster has no place free yet (1 CPU for each run); waiting"
     assert any(said in line for line in driver.stderr)

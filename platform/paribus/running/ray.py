@@ -33,7 +33,7 @@ from paribus.store.unfinished import unfinished
 ANSWERS = 5.0  # seconds that the port of a cluster has to answer
 JOINS = 30.0  # seconds that joining may take; Ray itself would try for minutes
 LOSSES = 10  # nodes that may be lost under a run, besides its retries
-QUIET = 5.0  # seconds without a free place before it is said that runs wait
+QUIET = 10.0  # seconds without a free place before it is said that runs wait
 # A worker that hangs would not see that its pipe was closed: where the system can, it ends it with its actor.
 START = (
     "import ctypes, sys; getattr(ctypes.CDLL(None), 'prctl', int)(1, 9)\n"
@@ -98,10 +98,11 @@ class Cluster(Pool):
         return _remote(worker).say(message)
 
     def _lost(self, worker: Worker) -> Iterator[Event]:
-        job = worker.job
-        if job is not None and _remote(worker).taken and self._losses[job.id] < LOSSES:
-            self._losses[job.id] += 1
-            worker.attempts -= 1  # the run is not to blame for its node
+        run = worker.job.id if worker.job is not None else ""
+        if _remote(worker).taken and self._losses[run] < LOSSES:
+            self._losses[run] += 1  # neither the run nor the way workers start is to blame for a node
+            worker.attempts -= 1
+            self._false_starts -= not worker.ready
         yield from super()._lost(worker)
 
     def _last_words(self, worker: Worker) -> str:
@@ -339,10 +340,13 @@ def join(on: str) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": 50}
     # What Ray says of nodes and workers would go to stdout, among the results; each loss is told by the engine.
     ray._private.worker._worker_logs_enabled = False
-    if address is not None:
-        ray.init(address=address, **quiet)
-    else:
-        ray.init(address="local", include_dashboard=False, object_store_memory=200 * 2**20, **quiet)
+    try:
+        if address is not None:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(address="local", include_dashboard=False, object_store_memory=200 * 2**20, **quiet)
+    except Exception as error:  # of whatever kind, it is Ray's
+        raise MachineError(f"Ray cannot be used here: {_reason(error)}") from None
 
 
 def _address(on: str) -> str | None:
