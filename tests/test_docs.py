@@ -64,6 +64,16 @@ def test_the_part_of_the_docs_trains_by_its_import_path(tmp_path: Path, monkeypa
         del sys.modules[name]
 
 
+def test_scripts_for_clusters_can_be_read() -> None:
+    from ruamel.yaml import YAML
+
+    page = ROOT / "docs" / "clusters.md"
+    for text in blocks(page, "bash"):
+        subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    kinds = [YAML(typ="safe").load(text)["kind"] for text in blocks(page, "yaml")]
+    assert kinds == ["RayJob"]
+
+
 def commands_in(page: Path) -> Iterator[str]:
     text = page.read_text(encoding="utf-8")
     yield from re.findall(r"(?:^|`|&& )paribus ([a-z-]+)", text, re.MULTILINE)
