@@ -171,11 +171,15 @@ class Remote:
                         self._inlet.send(self._brought(message))
         except OSError:
             pass  # the pool listens no more
-        except ray.exceptions.OutOfMemoryError:
-            self.cause = f"Ray ended the worker because the memory of {self.host} was full"
         except ray.exceptions.RayError as error:
-            self.taken = bool(self.host)
-            self.cause = f"the node {self.host} was lost" if self.taken else _reason(error)
+            full = isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in str(error)
+            self.taken = bool(self.host) and not full
+            if full:
+                self.cause = f"Ray ended the worker because {self.host} was low on memory"
+            elif self.taken:
+                self.cause = f"the actor on the node {self.host} was lost"
+            else:
+                self.cause = _reason(error)
         finally:
             self._inlet.close()
             self.kill()
