@@ -67,7 +67,7 @@ class Dot:
     entropy: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Attention:
     words: Words
     scatter: Words

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from paribus.report.claims import Claimed
 from paribus.report.effects import Explained
 from paribus.report.grids import Block, Grid
+from paribus.report.interactions import interactions
 from paribus.report.numbers import MISSING, decimals, fixed, general, interval, probability, signed
 from paribus.report.overall import Overall, best_told
 from paribus.stats.attribution import Attribution
@@ -85,13 +86,13 @@ def _design(part: Explained, several: bool) -> Block:
     title = f"{part.title}, {part.task}" if several else part.title
     words = (f"Nothing can be said: {part.problem}.",) if part.problem else part.sentences
     grids = (
-        *(_of_design(part.design) if part.design else ()),
+        *(_of_design(part.design, part.metric.title) if part.design else ()),
         *(_of_shares(part.attribution) if part.attribution else ()),
     )
-    return Block(title, tuple(words), grids)
+    return Block(title, tuple(words), grids, tuple(interactions(part)))
 
 
-def _of_design(design: Design) -> Iterator[Grid]:
+def _of_design(design: Design, metric: str) -> Iterator[Grid]:
     if not design.effects:
         return
     places = decimals([step.interval.high - step.interval.low for effect in design.effects for step in effect.steps])
@@ -111,10 +112,10 @@ def _of_design(design: Design) -> Iterator[Grid]:
         ("step", "improvement", "95 % CI", "p, Holm", "partial ω²"),
         rows,
     )
-    yield from _means(design, places)
+    yield from _means(design, metric, places)
 
 
-def _means(design: Design, places: int) -> Iterator[Grid]:
+def _means(design: Design, metric: str, places: int) -> Iterator[Grid]:
     """Marginal means; pairs of factors as a table of their own, one row a level of the first."""
     single = [mean for mean in design.means if len(mean.levels) == 1]
     rows = tuple(
@@ -122,7 +123,7 @@ def _means(design: Design, places: int) -> Iterator[Grid]:
         for mean in single
     )
     if rows:
-        yield Grid("Marginal means, oriented so that more is better", ("level", "mean", "95 % CI"), rows)
+        yield Grid(f"Marginal means of {metric}", ("level", "mean", "95 % CI"), rows)
     pairs = dict.fromkeys(tuple(name for name, _ in mean.levels) for mean in design.means if len(mean.levels) == 2)
     for one, other in pairs:
         cells = {
@@ -138,7 +139,7 @@ def _means(design: Design, places: int) -> Iterator[Grid]:
             )
             for first in firsts
         )
-        yield Grid(f"{one} by {other}, marginal means", (f"{one} \\ {other}", *seconds), table)
+        yield Grid(f"{one} by {other}, marginal means of {metric}", (f"{one} \\ {other}", *seconds), table)
 
 
 def _of_shares(found: Attribution) -> Iterator[Grid]:

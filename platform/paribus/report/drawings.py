@@ -1,8 +1,9 @@
 """All figures of a report as files: SVG in light and dark, PDF for papers, PNG for slides."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from html import unescape
 
 import vl_convert
@@ -10,6 +11,7 @@ import vl_convert
 from paribus.report import figures
 from paribus.report.comparison import Section
 from paribus.report.findings import Findings
+from paribus.report.pictures import drawn
 
 # The colours of the page's stylesheet, for pictures that stand alone.
 _DARK = {
@@ -31,29 +33,53 @@ class Drawing:
     chief: bool = False  # one of those that a short report shows
 
 
-def drawings(findings: Findings) -> Iterator[Drawing]:
-    """Each figure once, named by what it shows."""
+def drawings(findings: Findings, *, chief: bool = False) -> Iterator[Drawing]:
+    """Each figure once, named by what it shows; only those of a short report if `chief`."""
     several = len(findings.sections) > 1
     for number, part in enumerate(findings.sections, 1):
-        yield from _of(part, f"task{number}-" if several else "")
+        for figure in _of(part, f"task{number}-" if several else ""):
+            if figure.chief or not chief:
+                yield from _drawn(figure)
+    for number, block in enumerate(findings.blocks, 1):
+        for place, found in enumerate(block.plots, 1):
+            if found.chief or not chief:
+                caption = f"{found.words.title}. {found.words.caption}"
+                yield from _drawn(_Figure(f"section{number}-{place}", caption, partial(drawn, found), found.chief))
 
 
-def _of(part: Section, before: str) -> Iterator[Drawing]:
-    looks = figures.styles([line.arm for line in part.lines])
+@dataclass(frozen=True)
+class _Figure:
+    name: str
+    caption: str
+    pictures: Callable[[], figures.Pictures]
+    chief: bool = False
+
+
+def _of(part: Section, before: str) -> Iterator[_Figure]:
+    arms = tuple(line.arm for line in part.lines)
     for number, found in enumerate((*part.curves, *part.differences)):
         chief = number == 0 or found.zero
-        for index, (heading, svg) in enumerate(figures.curves(found, looks)):
-            yield _drawing(f"{before}{found.name}{_number(index, heading)}", found.words.caption, heading, svg, chief)
+        yield _Figure(f"{before}{found.name}", found.words.caption, partial(figures.curves, found, arms), chief)
     for number, spots in enumerate(part.scatters):
-        picture = figures.scatter(spots, looks)
-        yield _drawing(f"{before}quality-{spots.name}", spots.words.caption, "", picture, number == 0)
+        picture = partial(_one, figures.scatter, spots, arms)
+        yield _Figure(f"{before}quality-{spots.name}", spots.words.caption, picture, number == 0)
     if part.lengths:
-        for index, (heading, svg) in enumerate(figures.lengths(part.lengths, looks)):
-            yield _drawing(f"{before}lengths{_number(index, heading)}", part.lengths.words.caption, heading, svg, True)
+        picture = partial(figures.lengths, part.lengths, arms)
+        yield _Figure(f"{before}lengths", part.lengths.words.caption, picture, True)
     if part.attention and len(part.attention.arms) <= figures.TOGETHER:
         for place in part.attention.places:
-            svg = figures.heads(part.attention, place, looks)
-            yield _drawing(f"{before}heads-{place}", part.attention.scatter.caption, place, svg)
+            picture = partial(_one, figures.heads, part.attention, place, arms)
+            yield _Figure(f"{before}heads-{place}", f"{place}: {part.attention.scatter.caption}", picture)
+
+
+def _one(draw: Callable[..., str], *what: object) -> figures.Pictures:
+    return (("", draw(*what)),)
+
+
+def _drawn(figure: _Figure) -> Iterator[Drawing]:
+    for index, (heading, svg) in enumerate(figure.pictures()):
+        name = f"{figure.name}{_number(index, heading)}"
+        yield _drawing(name, figure.caption, heading, svg, figure.chief)
 
 
 def _number(index: int, heading: str) -> str:

@@ -9,7 +9,8 @@ from paribus.planning import MetricInfo, TaskInfo
 from paribus.report.numbers import decimals, equation, interval, listed, plural, signed
 from paribus.report.results import Results
 from paribus.stats.attribution import Attribution, Share, along, left_out
-from paribus.stats.effects import Design, Effect, Score, Step, factorial
+from paribus.stats.effects import Design, Effect, Mean, Score, Step, factorial
+from paribus.stats.interval import Interval
 
 TITLES = {
     "grid": "Effects and interactions",
@@ -21,7 +22,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Explained:
-    """One generator on one task; estimates are improvements, so more is better whatever the metric."""
+    """One generator on one task; estimates are improvements, so more is better, and means are the metric's own."""
 
     kind: str
     title: str
@@ -33,6 +34,7 @@ class Explained:
     attribution: Attribution | None = None
     problem: str = ""  # why nothing can be said
     sentences: tuple[str, ...] = ()
+    alpha: float = 0.05  # what a corrected p has to reach
 
 
 def effects(results: Results, task: TaskInfo) -> tuple[Explained, ...]:
@@ -45,16 +47,17 @@ def _explained(results: Results, task: TaskInfo, design: Mapping[str, Any]) -> E
     title = TITLES[kind].format(**{"to": design.get("to"), "from": design["from"]})
     key = {"leave_one_out": "without", "path": "changes"}.get(kind, "levels")
     arms = {_key(cell[key]): str(cell["arm"]) for cell in design["cells"]}
-    start = Explained(kind, title, task.title, metric, split, arms)
+    start = Explained(kind, title, task.title, metric, split, arms, alpha=results.analysis.alpha_a_look)
     scores = {
         arm: _scores(results, arm, task, metric, split)
         for arm in dict.fromkeys([*arms.values(), str(design["from"]), str(design.get("to", design["from"]))])
     }
-    alpha = results.analysis.alpha_a_look
+    alpha = start.alpha
     unit = f" {metric.unit}" if metric.unit else ""
     if kind in ("grid", "fraction"):
         runs = [Score(levels, seed, value) for levels, arm in arms.items() for seed, value in scores[arm].items()]
         found = factorial(design["factors"], runs, alpha=alpha, fraction=kind == "fraction")
+        found = replace(found, means=tuple(_own_way(mean, metric) for mean in found.means))
         return replace(start, design=found, problem=found.problem, sentences=tuple(_told(found, alpha, unit)))
     if kind == "leave_one_out":
         without = {change: scores[arm] for (change,), arm in arms.items()}
@@ -78,6 +81,13 @@ def _scores(results: Results, arm: str, task: TaskInfo, metric: MetricInfo, spli
     sign = -1 if metric.direction == "min" else 1
     runs = results.observations(arm, task.name, metric.name, split)
     return {run.seed: sign * run.value for run in runs if run.ok}
+
+
+def _own_way(mean: Mean, metric: MetricInfo) -> Mean:
+    """A mean as the metric is read, where the model has turned it so that more is better."""
+    if metric.direction != "min":
+        return mean
+    return replace(mean, mean=-mean.mean, interval=Interval(-mean.interval.high, -mean.interval.low))
 
 
 def _told(design: Design, alpha: float, unit: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from math import isfinite
 from typing import Any
@@ -17,7 +17,6 @@ import vl_convert
 from numpy.typing import NDArray
 
 from paribus.report.attention import GLOBAL, LOCAL, Attention, Mosaic
-from paribus.report.grids import Plot
 from paribus.report.lengths import Lengths
 from paribus.report.panels import Curves, Line, Scatter, Slope, Slopes, Spot
 from paribus.store.kept import Array
@@ -50,6 +49,7 @@ class Style:
 
 
 Drawing = alt.LayerChart | alt.FacetChart | alt.VConcatChart
+Pictures = tuple[tuple[str, str], ...]  # heading, SVG
 
 
 def styles(arms: Sequence[str]) -> dict[str, Style]:
@@ -61,15 +61,24 @@ def styles(arms: Sequence[str]) -> dict[str, Style]:
     return found
 
 
-def curves(found: Curves, looks: Mapping[str, Style]) -> Iterator[tuple[str, str]]:
-    """Pictures with their headings: one of all arms, or one an arm where there are many."""
-    if len(looks) <= TOGETHER:
-        yield "", _svg(_curves(found, list(looks), looks, 460, 250), found.words.alternative)
-        return
-    baseline, *others = looks
-    for arm in others:
-        words = f"{found.words.title}: {arm} and the baseline"
-        yield arm, _svg(_curves(found, [baseline, arm], looks, 190, 120), words)
+# Formats share pictures: whatever is drawn of the same findings is drawn once.
+once = lru_cache(maxsize=512)
+
+
+@once
+def curves(found: Curves, arms: tuple[str, ...]) -> Pictures:
+    """One picture of all arms, or one an arm where there are many."""
+    looks = styles(arms)
+    if len(arms) <= TOGETHER:
+        return (("", picture(_curves(found, arms, looks, 460, 250), found.words.alternative)),)
+    baseline, *others = arms
+    return tuple(
+        (
+            arm,
+            picture(_curves(found, [baseline, arm], looks, 190, 120), f"{found.words.title}: {arm} and the baseline"),
+        )
+        for arm in others
+    )
 
 
 def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], width: int, height: int) -> Drawing:
@@ -88,23 +97,25 @@ def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], widt
     colour, dash = _colour(arms, looks), _dash(arms, looks)
     layers: list[alt.Chart] = []
     if found.zero:
-        layers.append(alt.Chart(_data([{"zero": 0}])).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(y="zero:Q"))
+        layers.append(
+            alt.Chart(data([{"zero": 0}])).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(y=alt.Y("zero:Q"))
+        )
     if bands:
         layers.append(
-            alt.Chart(_data(bands))
+            alt.Chart(data(bands))
             .mark_area(opacity=0.14)
-            .encode(x=x, y=alt.Y("low:Q", title=None, scale=scale), y2="high:Q", color=colour)
+            .encode(x=x, y=alt.Y("low:Q", title=None, scale=scale), y2=alt.Y2("high:Q"), color=colour)
         )
     if found.thin:
         layers.append(
-            alt.Chart(_data(_points(lines)))
+            alt.Chart(data(_points(lines)))
             .mark_line(strokeWidth=1, opacity=0.35)
-            .encode(x=x, y=y, color=colour, detail="seed:N")
+            .encode(x=x, y=y, color=colour, detail=alt.Detail("seed:N"))
         )
-    layers.append(alt.Chart(_data(means)).mark_line(strokeWidth=2.4).encode(x=x, y=y, color=colour, strokeDash=dash))
+    layers.append(alt.Chart(data(means)).mark_line(strokeWidth=2.4).encode(x=x, y=y, color=colour, strokeDash=dash))
     ends = [{"arm": line.arm, "step": line.points[-1][0], "value": line.points[-1][1]} for line in lines if line.failed]
     if ends:
-        layers.append(_crosses(ends).encode(x=x, y=y, color=colour))
+        layers.append(crosses(ends).encode(x=x, y=y, color=colour))
     return alt.layer(*layers).properties(width=width, height=height)
 
 
@@ -112,8 +123,8 @@ def _points(lines: Iterable[Line]) -> list[dict[str, Any]]:
     return [{"arm": line.arm, "seed": line.seed, "step": x, "value": y} for line in lines for x, y in line.points]
 
 
-def _crosses(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
-    return alt.Chart(_data(rows)).mark_point(shape=CROSS, size=60, strokeWidth=2, filled=False, opacity=1)
+def crosses(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
+    return alt.Chart(data(rows)).mark_point(shape=CROSS, size=60, strokeWidth=2, filled=False, opacity=1)
 
 
 def slope(found: Slope, look: Style, words: str) -> str:
@@ -128,16 +139,16 @@ def slope(found: Slope, look: Style, words: str) -> str:
     x = alt.X("side:N", sort=["baseline", "arm"], axis=axis, scale=alt.Scale(padding=0.25))
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
     lines = (
-        alt.Chart(_data(rows))
+        alt.Chart(data(rows))
         .mark_line(color=look.colour, strokeWidth=1.4, opacity=0.8)
-        .encode(x=x, y=y, detail="seed:N")
+        .encode(x=x, y=y, detail=alt.Detail("seed:N"))
     )
-    dots = alt.Chart(_data(rows)).mark_point(size=28, filled=True, opacity=1).encode(x=x, y=y, color=_side_colour(look))
+    dots = alt.Chart(data(rows)).mark_point(size=28, filled=True, opacity=1).encode(x=x, y=y, color=_side_colour(look))
     layers: list[alt.Chart] = [lines, dots]
     if found.failed:
         failed = [{"side": "arm", "value": before} for _, before in found.failed]
-        layers.append(_crosses(failed).encode(x=x, y=y, color=alt.value(look.colour)))
-    return _svg(alt.layer(*layers).properties(width=110, height=110), words)
+        layers.append(crosses(failed).encode(x=x, y=y, color=alt.ColorValue(look.colour)))
+    return picture(alt.layer(*layers).properties(width=110, height=110), words)
 
 
 def slope_words(found: Slopes, arm: str) -> str:
@@ -149,8 +160,10 @@ def _side_colour(look: Style) -> alt.Color:
     return alt.Color("side:N", scale=scale, legend=None)
 
 
-def scatter(found: Scatter, looks: Mapping[str, Style]) -> str:
+@once
+def scatter(found: Scatter, every: tuple[str, ...]) -> str:
     """Score against cost with whiskers, and a cross of lines through the baseline."""
+    looks = styles(every)
     rows = [vars(spot) for spot in found.spots]
     arms = [spot.arm for spot in found.spots]
     kind = alt.Scale(type="log" if found.log else "linear", zero=False, padding=18)
@@ -160,11 +173,11 @@ def scatter(found: Scatter, looks: Mapping[str, Style]) -> str:
     shape = alt.Shape("arm:N", scale=alt.Scale(domain=arms, range=[looks[arm].shape for arm in arms]), legend=None)
     colour = _colour(arms, looks)
     whiskers = (
-        alt.Chart(_data(rows))
+        alt.Chart(data(rows))
         .mark_rule(strokeWidth=1.6)
-        .encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour)
+        .encode(x=x, y=alt.Y("low:Q", title=None), y2=alt.Y2("high:Q"), color=colour)
     )
-    base = alt.Chart(_data(rows[:1]))
+    base = alt.Chart(data(rows[:1]))
     cross = [
         base.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x=x),
         base.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(y=y),
@@ -172,13 +185,13 @@ def scatter(found: Scatter, looks: Mapping[str, Style]) -> str:
     corners = [_corner(found, dear, good) for dear in (False, True) for good in (False, True)]
     hollow, solid = ([row for row in rows if row["solid"] is wanted] for wanted in (False, True))
     marks = [
-        alt.Chart(_data(hollow)).mark_point(size=90, strokeWidth=2, opacity=1, fill="#ffffff"),
-        alt.Chart(_data(solid)).mark_point(size=90, strokeWidth=2, opacity=1, filled=True),
+        alt.Chart(data(hollow)).mark_point(size=90, strokeWidth=2, opacity=1, fill="#ffffff"),
+        alt.Chart(data(solid)).mark_point(size=90, strokeWidth=2, opacity=1, filled=True),
     ]
     drawn = [mark.encode(x=x, y=y, color=colour, shape=shape) for mark in marks]
     places = {spot.arm: spot for spot in found.spots}
     frontier = [
-        alt.Chart(_data([{"cost": places[arm].cost, "mean": places[arm].mean} for arm in step]))
+        alt.Chart(data([{"cost": places[arm].cost, "mean": places[arm].mean} for arm in step]))
         .mark_line(color=MUTED, strokeWidth=1.4, strokeDash=[1, 0] if shown else [5, 4])
         .encode(x=x, y=y)
         for *step, shown in found.frontier
@@ -186,7 +199,7 @@ def scatter(found: Scatter, looks: Mapping[str, Style]) -> str:
     few = rows if len(rows) <= TOGETHER else []
     names = [
         alt.Chart(
-            _data(
+            data(
                 [
                     label
                     for label in _labels(found.spots if few else (), found.high - found.low)
@@ -195,11 +208,11 @@ def scatter(found: Scatter, looks: Mapping[str, Style]) -> str:
             )
         )
         .mark_text(align="left" if left else "right", dx=8 if left else -8, dy=-8, font=FONT, fontSize=10)
-        .encode(x=x, y=y, text="text:N", color=alt.value(INK))
+        .encode(x=x, y=y, text=alt.Text("text:N"), color=alt.ColorValue(INK))
         for left in (True, False)
     ]
     chart = alt.layer(*cross, *corners, *frontier, whiskers, *drawn, *names).properties(width=300, height=220)
-    return _svg(chart, found.words.alternative)
+    return picture(chart, found.words.alternative)
 
 
 def _labels(spots: Sequence[Spot], tall: float) -> Iterator[dict[str, Any]]:
@@ -230,7 +243,7 @@ def _corner(found: Scatter, dear: bool, good: bool) -> alt.Chart:
     text = f"{'better' if good else 'worse'}, {'dearer' if dear else 'cheaper'}"
     top = good is found.up
     mark: alt.Chart = (
-        alt.Chart(_data([{"text": text}]))
+        alt.Chart(data([{"text": text}]))
         .mark_text(
             align="right" if dear else "left",
             baseline="top" if top else "bottom",
@@ -238,21 +251,25 @@ def _corner(found: Scatter, dear: bool, good: bool) -> alt.Chart:
             font=FONT,
             fontSize=9.5,
         )
-        .encode(x=alt.value(297 if dear else 3), y=alt.value(3 if top else 215), text="text:N")
+        .encode(x=alt.value(297 if dear else 3), y=alt.value(3 if top else 215), text=alt.Text("text:N"))
     )
     return mark
 
 
-def lengths(found: Lengths, looks: Mapping[str, Style]) -> Iterator[tuple[str, str]]:
-    """Pictures with their headings: one of all arms, or one an arm where there are many."""
-    arms = list(found.means)
-    if len(arms) <= TOGETHER:
-        yield "", _svg(_lengths(found, arms, looks, 460, 220), found.words.alternative)
-        return
-    baseline, *others = arms
-    for arm in others:
-        words = f"{found.words.title}: {arm} and the baseline"
-        yield arm, _svg(_lengths(found, [baseline, arm], looks, 190, 110), words)
+@once
+def lengths(found: Lengths, arms: tuple[str, ...]) -> Pictures:
+    """One picture of all arms, or one an arm where there are many."""
+    looks, shown = styles(arms), list(found.means)
+    if len(shown) <= TOGETHER:
+        return (("", picture(_lengths(found, shown, looks, 460, 220), found.words.alternative)),)
+    baseline, *others = shown
+    return tuple(
+        (
+            arm,
+            picture(_lengths(found, [baseline, arm], looks, 190, 110), f"{found.words.title}: {arm} and the baseline"),
+        )
+        for arm in others
+    )
 
 
 def _lengths(found: Lengths, arms: Sequence[str], looks: Mapping[str, Style], width: int, height: int) -> Drawing:
@@ -276,16 +293,18 @@ def _lengths(found: Lengths, arms: Sequence[str], looks: Mapping[str, Style], wi
     ]
     colour, dash = _colour(arms, looks), _dash(arms, looks)
     layers = [
-        alt.Chart(_data(rows)).mark_line(strokeWidth=1, opacity=0.3).encode(x=x, y=y, color=colour, detail="seed:N"),
-        alt.Chart(_data(means)).mark_line(strokeWidth=2.4).encode(x=x, y=y, color=colour, strokeDash=dash),
+        alt.Chart(data(rows))
+        .mark_line(strokeWidth=1, opacity=0.3)
+        .encode(x=x, y=y, color=colour, detail=alt.Detail("seed:N")),
+        alt.Chart(data(means)).mark_line(strokeWidth=2.4).encode(x=x, y=y, color=colour, strokeDash=dash),
     ]
     last = [one.text for one in found.bins if found.longest is not None and one.high <= found.longest]
     if last and len(last) < len(texts):
-        rule = alt.Chart(_data([{"bin": last[-1]}])).mark_rule(color=MUTED, strokeDash=[4, 3])
+        rule = alt.Chart(data([{"bin": last[-1]}])).mark_rule(color=MUTED, strokeDash=[4, 3])
         layers.append(rule.encode(x=alt.X("bin:N", sort=texts, bandPosition=1)))
     counts = [{"bin": one.text, "count": one.count} for one in found.bins]
     bars = (
-        alt.Chart(_data(counts))
+        alt.Chart(data(counts))
         .mark_bar(color=MUTED, opacity=0.45)
         .encode(x=below, y=alt.Y("count:Q", title=None, axis=alt.Axis(tickCount=2, grid=False)))
         .properties(width=width, height=34)
@@ -294,22 +313,24 @@ def _lengths(found: Lengths, arms: Sequence[str], looks: Mapping[str, Style], wi
     return alt.vconcat(top, bars, spacing=4).resolve_scale(color="independent")
 
 
-def heads(found: Attention, place: str, looks: Mapping[str, Style]) -> str:
+@once
+def heads(found: Attention, place: str, every: tuple[str, ...]) -> str:
     """Entropy against distance, a mark a head."""
+    looks = styles(every)
     dots = [vars(dot) for dot in found.dots if dot.place == place]
     arms = [arm for arm in found.arms if any(dot["arm"] == arm for dot in dots)]
     most = max([1.0, *(dot.distance for dot in found.dots)])  # the same for all places
     x = alt.X("distance:Q", title="distance", scale=alt.Scale(domain=[0, most]), axis=alt.Axis(tickCount=4))
     y = alt.Y("entropy:Q", title="entropy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=4))
     shape = alt.Shape("arm:N", scale=alt.Scale(domain=arms, range=[looks[arm].shape for arm in arms]), legend=None)
-    marks = alt.Chart(_data(dots)).mark_point(size=26, filled=True, opacity=0.6)
+    marks = alt.Chart(data(dots)).mark_point(size=26, filled=True, opacity=0.6)
     limits = [
-        alt.Chart(_data([{"distance": limit}])).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x=x)
+        alt.Chart(data([{"distance": limit}])).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x=x)
         for limit in (LOCAL, GLOBAL)
     ]
     chart = alt.layer(*limits, marks.encode(x=x, y=y, color=_colour(arms, looks), shape=shape))
     words = f"Entropy and distance of {len(dots)} heads, {place} attention"
-    return _svg(chart.properties(width=210, height=180), words)
+    return picture(chart.properties(width=210, height=180), words)
 
 
 # Anchors of the colour map cividis, dark to light; it reads the same to all kinds of colour vision.
@@ -362,38 +383,7 @@ def _palette() -> bytes:
     return bytes(3) + np.rint(colours).astype(np.uint8).tobytes()
 
 
-def plot(found: Plot) -> str:
-    """A picture of a search: lines of steps, or a dot a trial."""
-    rows = [{"series": dot.series, "x": dot.x, "y": dot.y, "state": dot.state} for dot in found.dots]
-    numbers = all(isinstance(dot.x, int | float) for dot in found.dots)
-    scale = alt.Scale(type="log" if found.log and numbers else "linear", zero=False)
-    axis = alt.Axis(tickCount=5, grid=False, labelAngle=0)
-    x = alt.X("x:Q", title=found.x, scale=scale, axis=axis) if numbers else alt.X("x:N", title=found.x, axis=axis)
-    y = alt.Y("y:Q", title=found.y, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
-    if found.steps:
-        names = list(dict.fromkeys(dot.series for dot in found.dots))
-        looks = styles(names)
-        colours = alt.Scale(domain=names, range=[looks[name].colour for name in names])
-        colour = alt.Color("series:N", title=None, scale=colours, legend=alt.Legend(orient="bottom"))
-        chart = alt.Chart(_data(rows)).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour)
-        return _svg(alt.layer(chart).properties(width=400, height=200), found.words.alternative)
-    layers = []
-    for state, (colour_of, filled) in {
-        "ok": (COLOURS[0], False),
-        "pruned": (MUTED, False),
-        "best": (COLOURS[1], True),
-    }.items():
-        own = [row for row in rows if row["state"] == state]
-        if own:
-            dots = alt.Chart(_data(own)).mark_point(size=45, filled=filled, color=colour_of, opacity=1, strokeWidth=1.6)
-            layers.append(dots.encode(x=x, y=y))
-    failed = [row for row in rows if row["state"] == "failed"]
-    if failed:
-        layers.append(_crosses(failed).encode(x=x, y=y, color=alt.value(COLOURS[1])))
-    return _svg(alt.layer(*layers).properties(width=300, height=180), found.words.alternative)
-
-
-def _data(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def data(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Rows as one text: Altair copies what it is given, row by row, many times."""
     return {"values": json.dumps([dict(row) for row in rows]), "format": {"type": "json"}}
 
@@ -416,7 +406,7 @@ def _short(found: re.Match[str]) -> str:
     return f"{float(found[0]):.1f}".removesuffix(".0")
 
 
-def _svg(chart: Drawing, words: str) -> str:
+def picture(chart: Drawing, words: str) -> str:
     """The picture as one element with a text alternative; it shrinks with its column."""
     axis = {"labelColor": MUTED, "titleColor": MUTED, "domainColor": MUTED, "tickColor": MUTED, "gridColor": GRID}
     fonts = {

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from paribus.report.lengths import Lengths
 from paribus.report.numbers import general, interval, short, signed
-from paribus.report.panels import Curves, Scatter, Words
+from paribus.report.panels import Curves, Scatter
+from paribus.report.plots import Picture
 
 ROWS = 12  # of a curve; all points are in the CSV
 
@@ -21,33 +22,13 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Dot:
-    series: str
-    x: float | str
-    y: float
-    state: str  # ok, failed, pruned, best
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One picture of a search."""
-
-    words: Words
-    x: str
-    y: str
-    log: bool
-    steps: bool  # a line that goes on until it gets better, rather than dots
-    dots: tuple[Dot, ...]
-
-
-@dataclass(frozen=True)
 class Block:
     """A section of words and tables, such as the claims."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
     grids: tuple[Grid, ...] = ()
-    plots: tuple[Plot, ...] = ()
+    plots: tuple[Picture, ...] = ()
 
 
 def of_curves(found: Curves) -> Grid:

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -16,6 +16,7 @@ from paribus.report.comparison import Axis, Section, told_difference
 from paribus.report.findings import Findings
 from paribus.report.grids import Grid, of_curves, of_lengths, of_scatter
 from paribus.report.panels import Words
+from paribus.report.pictures import drawn
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_TAGS = ("provisional", "given it finishes", "not worse")  # under a verdict; the others stand below the table
@@ -41,7 +42,7 @@ def page(findings: Findings) -> str:
         sizes={"left": LEFT, "width": WIDTH},
         tags=SHOWN_TAGS,
         sections=_contents,
-        plot=lambda found: Markup(figures.plot(found)),
+        drawn=lambda found: [(heading, Markup(svg)) for heading, svg in drawn(found)],
     )
 
 
@@ -79,20 +80,21 @@ class _Pictures:
 
     def __init__(self, part: Section) -> None:
         self.part = part
-        self.looks = looks = figures.styles([line.arm for line in part.lines])
+        arms = tuple(line.arm for line in part.lines)
+        self.looks = looks = figures.styles(arms)
         self.slopes = [
             (panel, Markup(figures.slope(panel, looks[panel.arm], figures.slope_words(part.slopes, panel.arm))))
             for panel in part.slopes.panels
         ]
-        self.curves = [_drawn(found, figures.curves(found, looks), of_curves(found)) for found in part.curves]
-        self.differences = [_drawn(found, figures.curves(found, looks), of_curves(found)) for found in part.differences]
+        self.curves = [_drawn(found, figures.curves(found, arms), of_curves(found)) for found in part.curves]
+        self.differences = [_drawn(found, figures.curves(found, arms), of_curves(found)) for found in part.differences]
         self.scatters = [
-            _drawn(found, [("", figures.scatter(found, looks))], of_scatter(found)) for found in part.scatters
+            _drawn(found, [("", figures.scatter(found, arms))], of_scatter(found)) for found in part.scatters
         ]
         self.lengths = [
-            _drawn(found, figures.lengths(found, looks), of_lengths(found)) for found in [part.lengths] if found
+            _drawn(found, figures.lengths(found, arms), of_lengths(found)) for found in [part.lengths] if found
         ]
-        self.attention = part.attention and _Attention(part.attention, looks)
+        self.attention = part.attention and _Attention(part.attention, arms)
 
 
 def _contents(picture: _Pictures) -> Iterator[tuple[str, str]]:
@@ -131,10 +133,10 @@ def _drawn(found: _Drawable, pictures: Iterable[tuple[str, str]], grid: Grid) ->
 class _Attention:
     """The gallery with its images, and the marks of all heads."""
 
-    def __init__(self, found: Attention, looks: Mapping[str, figures.Style]) -> None:
+    def __init__(self, found: Attention, arms: tuple[str, ...]) -> None:
         self.found = found
         few = len(found.arms) <= figures.TOGETHER
-        self.heads = [(place, Markup(figures.heads(found, place, looks))) for place in found.places if few]
+        self.heads = [(place, Markup(figures.heads(found, place, arms))) for place in found.places if few]
         self.examples = [
             (example, {key: self._image(mosaic, _scale(example)) for key, mosaic in example.mosaics.items()})
             for example in found.examples

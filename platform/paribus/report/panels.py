@@ -37,7 +37,7 @@ class Line:
     points: tuple[Point, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curves:
     """One measure over training."""
 
@@ -87,7 +87,7 @@ class Spot:
     solid: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scatter:
     words: Words
     cost_axis: str

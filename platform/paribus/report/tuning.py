@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from paribus.report.grids import Block, Dot, Grid, Plot
+from paribus.report.grids import Block, Grid
 from paribus.report.numbers import MISSING, general, listed, plural
 from paribus.report.panels import Words
+from paribus.report.plots import Dot, Plot
 from paribus.report.results import Results
 from paribus.report.warnings import Warning
 from paribus.stats.tuning_curve import expected_best

@@ -45,7 +45,7 @@ def _markdown(findings: Findings) -> Iterator[File]:
     from paribus.report.drawings import dark, drawings
     from paribus.report.markdown import document
 
-    found = [drawing for drawing in drawings(findings) if drawing.chief]
+    found = list(drawings(findings, chief=True))
     yield "report.md", document(findings, found)
     for drawing in found:
         yield f"figures/{drawing.name}.svg", drawing.svg
