@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from paribus.__main__ import main
+from paribus.report.markdown import safe
 
 Write = object
 
@@ -20,7 +21,11 @@ def test_an_arm_is_confirmed_on_the_next_unused_seeds(write: Write, capsys: pyte
     file = str(write("arms: {bare: {network.position: none}}\n"))  # type: ignore[operator]
     assert call("run", file, "--quiet", "--workers", "1") == 0
     assert call("confirm", file, "bare", "--quiet", "--workers", "1") == 0
-    assert "bare: first " in capsys.readouterr().out
+    said = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("bare: first "))
+    for page in ("small", "small@confirm-bare-2000001"):
+        text = Path("reports", page, "report.md").read_text(encoding="utf-8")
+        assert "## Confirmed on fresh seeds" in text
+        assert safe(said) in text
     assert call("confirm", file, "bare", "--seeds", "1", "--quiet", "--workers", "1") == 0
     reports = {found.name for found in Path("reports").iterdir() if found.is_dir()}
     assert reports == {"small", "small@confirm-bare-2000001", "small@confirm-bare-2000003"}

@@ -1,13 +1,15 @@
 """Made-up experiments with realistic numbers, as plain data."""
 
 import hashlib
+import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,10 @@ from paribus.spec.claims import Claim
 from paribus.store.kept import Head, Kept, Sample, Shown
 from paribus.store.record import Outcome, Record, Score
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = Path("/usr/bin/chromium")
 METRICS = [
     MetricInfo("exact_match", "exact match", "max", "", [0.0, 1.0]),
     MetricInfo("token_accuracy", "token accuracy", "max", "", [0.0, 1.0]),
@@ -369,3 +375,36 @@ def whole() -> Whole:
 
 
 Maker = Callable[..., tuple[Plan, dict[str, Outcome]]]
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    if not CHROMIUM.exists() and "CI" not in os.environ:
+        pytest.skip("needs Debian's chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def quiet() -> "Callable[[Browser, Path, int], list[str]]":
+    """`quiet(browser, page, width)`: what a page complains of, asks for or lets stick out at that width."""
+    return complaints
+
+
+def complaints(browser: "Browser", path: Path, width: int) -> list[str]:
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on("request", lambda request: heard.append(request.url))
+    page.goto(path.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true })")
+    heard.remove(path.as_uri())
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    page.close()
+    found = [text for text in heard if not text.startswith("data:")]
+    return found + ([f"{wide} pixels wide"] if wide > width else [])

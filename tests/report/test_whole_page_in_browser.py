@@ -1,8 +1,7 @@
 """The page of an experiment in which everything happens, opened in Chromium."""
 
 import csv
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,8 @@ from paribus.store.record import Outcome
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not CHROMIUM.exists() and "CI" not in os.environ,
-        reason="needs Debian's chromium: apt-get install chromium",
-    ),
-]
+pytestmark = pytest.mark.browser
+Quiet = Callable[["Browser", Path, int], list[str]]
 Whole = tuple[Plan, dict[str, Outcome], Callable[[str], Kept | None]]
 # Every text that is seen with a contrast under 4.5 to what is painted behind it.
 FAINT = """() => {
@@ -61,16 +54,6 @@ FAINT = """() => {
   }
   return [...new Set(found)];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -121,18 +104,9 @@ def test_every_section_is_there(browser: "Browser", folder: Path) -> None:
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_asked_for_or_complained_of_and_nothing_scrolls_sideways(
-    browser: "Browser", folder: Path, width: int
+    browser: "Browser", folder: Path, width: int, quiet: Quiet
 ) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 844})
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(message.text))
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    page.on("request", lambda request: heard.append(request.url))
-    page.goto((folder / "index.html").as_uri())
-    page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true })")
-    assert [text for text in heard if not text.startswith("data:")] == [(folder / "index.html").as_uri()]
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.close()
+    assert quiet(browser, folder / "index.html", width) == []
 
 
 def test_each_verdict_is_that_of_the_csv(browser: "Browser", folder: Path) -> None:

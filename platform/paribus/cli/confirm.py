@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from paribus.cli import options
 from paribus.cli.output import note, plain
+from paribus.cli.report import CONFIRMATION
 from paribus.errors import ParibusError, StoreError, suggestion
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ def confirm(
     """
     from paribus import api
     from paribus.cli.live import listener
-    from paribus.cli.report import written
-    from paribus.report.confirm import shrinkage
-    from paribus.report.results import Results
+    from paribus.cli.report import shrunk, stored, written
     from paribus.running import execute
     from paribus.store.folder import open_store
     from paribus.store.fresh import one_at_a_time
@@ -69,11 +68,12 @@ def confirm(
         note("interrupted; the same command goes on with what is missing")
         return 130
     findings, page = written(plan, opened)
-    outcomes = opened.database.outcomes(run.id for each in (first, plan) for run in each.runs)
     plain(findings.table_text)
-    for shrunk in shrinkage(Results(first, outcomes), Results(plan, outcomes), arm):
-        plain(shrunk.sentence)
-    plain(f"\nReport: {page}")
+    for found in shrunk(plan, opened):
+        plain(found.sentence)
+    before, out_of_date = stored(file, opened)
+    _, whole_page = written(before, opened, out_of_date=out_of_date)
+    plain(f"\nReport: {page}\nBeside the first results: {whole_page}")
     return 1 if summary.broken else 0
 
 
@@ -84,7 +84,7 @@ def _fresh(loaded: "Loaded", arm: str, count: int, store: "Store") -> "Plan":
     from paribus.store.fresh import next_block
 
     earlier = [old for old in store.database.plans() if old.name == loaded.name]
-    head = f"confirm-{re.sub(r'[^A-Za-z0-9_=,.+-]+', '_', arm)[:60]}"
+    head = f"{CONFIRMATION}{re.sub(r'[^A-Za-z0-9_=,.+-]+', '_', arm)[:60]}"
 
     def on(first: int) -> "Plan":
         seeds = list(range(first, first + count))

@@ -13,8 +13,10 @@ from paribus.errors import ParibusError, StoreError, suggestion
 if TYPE_CHECKING:
     from paribus.planning import Plan
     from paribus.report import Findings
+    from paribus.report.confirm import Shrinkage
     from paribus.store.folder import Store
 
+CONFIRMATION = "confirm-"  # how the labels of plans on fresh seeds begin
 FORMATS = ("html", "md", "tex", "csv", "json", "parquet", "svg", "pdf", "png")
 
 
@@ -22,6 +24,7 @@ def report(
     *files: Path,
     format_: Annotated[str, Parameter(name="--format")] = "html,md,csv,json",
     metric: str = "",
+    interactive: Annotated[bool, Parameter(negative="")] = False,
     store: options.Store = None,
     artifacts: options.Artifacts = None,
 ) -> int:
@@ -35,6 +38,8 @@ def report(
         Which formats, with commas between: html, md, tex, csv, json, parquet; svg, pdf or png for the figures.
     metric
         Another metric for the tables, as an exploration; the page stands beside the report, in a folder of its own.
+    interactive
+        Figures that tell the numbers under the mouse; the page is a megabyte larger and still asks for nothing.
     """
     from paribus.store.folder import open_store
 
@@ -44,8 +49,8 @@ def report(
     opened = open_store(store, create=False, artifacts=artifacts)
     found = []
     for file in files:
-        plan, out_of_date = _stored(file, opened)
-        findings, page = written(plan, opened, formats, out_of_date=out_of_date, metric=metric)
+        plan, out_of_date = stored(file, opened)
+        findings, page = written(plan, opened, formats, out_of_date=out_of_date, metric=metric, interactive=interactive)
         plain(findings.answer)
         if findings.effects:
             plain(findings.effects_text)
@@ -54,7 +59,7 @@ def report(
         plain(f"Report: {page}")
         found.append(findings)
     if len(found) > 1:
-        plain(f"Together: {_together(found, opened, formats, metric)}")
+        plain(f"Together: {_together(found, opened, formats, metric, interactive)}")
     return 0
 
 
@@ -67,7 +72,7 @@ def chosen_formats(words: str) -> list[str]:
     return formats
 
 
-def _stored(file: Path, store: "Store") -> "tuple[Plan, str]":
+def stored(file: Path, store: "Store") -> "tuple[Plan, str]":
     """The newest plan of a file, with the question and analysis that it has now; and how else it has changed."""
     from paribus.spec.fits import KnownTask
     from paribus.spec.load import headline, sources
@@ -99,6 +104,7 @@ def written(
     *,
     out_of_date: str = "",
     metric: str = "",
+    interactive: bool = False,
 ) -> "tuple[Findings, Path]":
     """What is found of a plan, and the report that says it."""
     from paribus import report as reports
@@ -113,14 +119,40 @@ def written(
         locks=store.database.locks(plan.folder),
         read=lambda run: read(store.fetched(run)),
         metric=metric,
+        shrunk=[] if metric else shrunk(plan, store),
     )
     folder = store.reports / plan.folder
-    paths = reports.write(findings, folder / f"by-{metric}" if metric else folder, formats or reports.USUAL)
+    place = folder / f"by-{metric}" if metric else folder
+    paths = reports.write(findings, place, formats or reports.USUAL, interactive=interactive)
     reports.place(store.reports / "index.html", reports.index(store.reports))
     return findings, paths[0]
 
 
-def _together(found: "list[Findings]", store: "Store", formats: list[str], metric: str) -> Path:
+def shrunk(plan: "Plan", store: "Store") -> "list[Shrinkage]":
+    """What fresh seeds said of the arms of a plan; or, of a confirmation, what it says of the first results."""
+    from paribus.report.confirm import shrinkage
+    from paribus.report.results import Results
+
+    if plan.label.startswith(CONFIRMATION):
+        first = store.database.plan(plan.name)
+        pairs = [(first, plan)] if first else []
+    else:
+        folders = dict.fromkeys(member.experiment for member in store.database.members())
+        names = [name for name in folders if name.startswith(f"{plan.name}@{CONFIRMATION}")]
+        found = [again for name in sorted(names) if (again := store.database.plan(name))]
+        pairs = [] if plan.label else [(plan, again) for again in found]
+    outcomes = store.database.outcomes(run.id for pair in pairs for each in pair for run in each.runs)
+    return [
+        one
+        for first, again in pairs
+        for arm in [again.arms[-1].name]
+        if all(first.settings.get(name) == again.settings.get(name) for name in (again.arms[0].name, arm))
+        for one in shrinkage(Results(first, outcomes), Results(again, outcomes), arm)
+        if one.again.paired.n
+    ]
+
+
+def _together(found: "list[Findings]", store: "Store", formats: list[str], metric: str, interactive: bool) -> Path:
     """One report of several experiments, beside theirs."""
     from paribus import report as reports
 
@@ -128,6 +160,7 @@ def _together(found: "list[Findings]", store: "Store", formats: list[str], metri
     name = "+".join(one.title for one in found)
     # As long as a file name may be.
     folder = store.reports / (name if len(name) <= 120 else f"{name[:100]}+{len(found)}")
-    page = reports.write(whole, folder / f"by-{metric}" if metric else folder, formats)[0]
+    place = folder / f"by-{metric}" if metric else folder
+    page = reports.write(whole, place, formats, interactive=interactive)[0]
     reports.place(store.reports / "index.html", reports.index(store.reports))
     return page

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from paribus.report.claims import Claimed
+from paribus.report.confirm import Shrinkage, confirmed
 from paribus.report.effects import Explained
 from paribus.report.grids import Block, Grid
 from paribus.report.interactions import interactions
 from paribus.report.numbers import MISSING, decimals, fixed, general, interval, probability, signed
 from paribus.report.overall import Overall, best_told
+from paribus.report.plots import Picture
 from paribus.stats.attribution import Attribution
 from paribus.stats.effects import Design
 from paribus.stats.ranks import Rank
@@ -19,13 +21,20 @@ SIGNS = {"supported": "✓", "refuted": "✕", "undecided": "?"}
 
 
 def blocks(
-    claimed: Sequence[Claimed], explained: Sequence[Explained], whole: Sequence[Overall] = (), ranked: Ranked = ()
+    claimed: Sequence[Claimed],
+    explained: Sequence[Explained],
+    whole: Sequence[Overall] = (),
+    ranked: Ranked = (),
+    tasks: Sequence[Picture] = (),
+    shrunk: Sequence[Shrinkage] = (),
 ) -> Iterator[Block]:
     """What there is besides the comparison of arms."""
     if claimed:
         yield _claims(claimed)
+    if shrunk:
+        yield confirmed(shrunk)
     if whole or any(found for _, found in ranked):
-        yield _overall(whole, ranked)
+        yield _overall(whole, ranked, tasks)
     several = len({part.task for part in explained}) > 1
     for part in explained:
         yield _design(part, several)
@@ -46,7 +55,7 @@ def _claims(claimed: Sequence[Claimed]) -> Block:
     return Block("Claims", (), (Grid("What became of what was claimed before the runs", heads, rows, numbers=False),))
 
 
-def _overall(whole: Sequence[Overall], ranked: Ranked) -> Block:
+def _overall(whole: Sequence[Overall], ranked: Ranked, tasks: Sequence[Picture]) -> Block:
     told = [f"{task}: {best_told(found)}" if len(ranked) > 1 else best_told(found) for task, found in ranked if found]
     grids = []
     if whole:
@@ -74,7 +83,8 @@ def _overall(whole: Sequence[Overall], ranked: Ranked) -> Block:
             )
             columns = ("arm", "rank", "95 % of draws", "first in")
             grids.append(Grid(f"{title}, over seeds drawn again", columns, lines))
-    return Block("Tasks together" if whole else "How sure the order is", tuple(told), tuple(grids))
+    title = "Tasks together" if whole else "How sure the order is"
+    return Block(title, tuple(told), tuple(grids), tuple(tasks))
 
 
 def _estimate(found: Estimate, scale: float, places: int, *, sign: bool) -> tuple[str, str]:

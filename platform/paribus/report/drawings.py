@@ -72,7 +72,7 @@ def _of(part: Section, before: str) -> Iterator[_Figure]:
             yield _Figure(f"{before}heads-{place}", f"{place}: {part.attention.scatter.caption}", picture)
 
 
-def _one(draw: Callable[..., str], *what: object) -> figures.Pictures:
+def _one(draw: Callable[..., figures.Svg], *what: object) -> figures.Pictures:
     return (("", draw(*what)),)
 
 

@@ -48,8 +48,14 @@ class Style:
     shape: str
 
 
+class Svg(str):
+    """A picture as text, and the chart that it was drawn from."""
+
+    chart: dict[str, Any]
+
+
 Drawing = alt.LayerChart | alt.FacetChart | alt.VConcatChart
-Pictures = tuple[tuple[str, str], ...]  # heading, SVG
+Pictures = tuple[tuple[str, Svg], ...]  # heading, SVG
 
 
 def styles(arms: Sequence[str]) -> dict[str, Style]:
@@ -92,7 +98,7 @@ def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], widt
         if low > 0 or not found.log
     ]
     x = alt.X("step:Q", title="steps", axis=alt.Axis(tickCount=5, grid=False))
-    scale = alt.Scale(type="log" if found.log else "linear", zero=False, nice=not found.log)
+    scale = _scale(found.log, nice=not found.log)
     y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))
     colour, dash = _colour(arms, looks), _dash(arms, looks)
     layers: list[alt.Chart] = []
@@ -119,6 +125,11 @@ def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], widt
     return alt.layer(*layers).properties(width=width, height=height)
 
 
+def _scale(log: bool, **more: Any) -> alt.Scale:
+    """A logarithmic scale has no zero, and Vega warns of one that is told so."""
+    return alt.Scale(type="log", **more) if log else alt.Scale(zero=False, **more)
+
+
 def _points(lines: Iterable[Line]) -> list[dict[str, Any]]:
     return [{"arm": line.arm, "seed": line.seed, "step": x, "value": y} for line in lines for x, y in line.points]
 
@@ -127,7 +138,7 @@ def crosses(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
     return alt.Chart(data(rows)).mark_point(shape=CROSS, size=60, strokeWidth=2, filled=False, opacity=1)
 
 
-def slope(found: Slope, look: Style, words: str) -> str:
+def slope(found: Slope, look: Style, words: str) -> Svg:
     """One line a seed, from the baseline's score to the arm's."""
     rows = [
         {"seed": seed, "side": side, "value": value}
@@ -161,12 +172,12 @@ def _side_colour(look: Style) -> alt.Color:
 
 
 @once
-def scatter(found: Scatter, every: tuple[str, ...]) -> str:
+def scatter(found: Scatter, every: tuple[str, ...]) -> Svg:
     """Score against cost with whiskers, and a cross of lines through the baseline."""
     looks = styles(every)
     rows = [vars(spot) for spot in found.spots]
     arms = [spot.arm for spot in found.spots]
-    kind = alt.Scale(type="log" if found.log else "linear", zero=False, padding=18)
+    kind = _scale(found.log, padding=18)
     x = alt.X("cost:Q", title=found.cost_axis, scale=kind, axis=alt.Axis(tickCount=4, grid=False, format="~s"))
     inside = alt.Scale(domain=[found.low, found.high], clamp=True, nice=False)
     y = alt.Y("mean:Q", title=None, scale=inside, axis=alt.Axis(tickCount=5))
@@ -314,7 +325,7 @@ def _lengths(found: Lengths, arms: Sequence[str], looks: Mapping[str, Style], wi
 
 
 @once
-def heads(found: Attention, place: str, every: tuple[str, ...]) -> str:
+def heads(found: Attention, place: str, every: tuple[str, ...]) -> Svg:
     """Entropy against distance, a mark a head."""
     looks = styles(every)
     dots = [vars(dot) for dot in found.dots if dot.place == place]
@@ -406,7 +417,7 @@ def _short(found: re.Match[str]) -> str:
     return f"{float(found[0]):.1f}".removesuffix(".0")
 
 
-def picture(chart: Drawing, words: str) -> str:
+def picture(chart: Drawing, words: str) -> Svg:
     """The picture as one element with a text alternative; it shrinks with its column."""
     axis = {"labelColor": MUTED, "titleColor": MUTED, "domainColor": MUTED, "tickColor": MUTED, "gridColor": GRID}
     fonts = {
@@ -419,7 +430,8 @@ def picture(chart: Drawing, words: str) -> str:
     styled = (
         chart.configure(background="transparent", font=FONT).configure_view(stroke=None).configure_axis(**axis, **fonts)
     )
-    svg: str = vl_convert.vegalite_to_svg(styled.to_dict(validate=False))
+    told = styled.to_dict(validate=False)
+    svg: str = vl_convert.vegalite_to_svg(told)
     svg = re.sub(
         "[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(x[01]?[0-9a-fA-F]|[0-2]?[0-9]|3[01]);", " ", svg
     )  # no XML can hold these
@@ -433,6 +445,8 @@ def picture(chart: Drawing, words: str) -> str:
     svg = re.sub(r' class="[^"]*"', "", svg)
     # Marks carry labels of their own, which one alternative for the whole picture replaces.
     svg = re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", svg)
-    return svg.replace(
-        "<svg ", f'<svg role="img" aria-label="{escape(words)}" font-family="{FONT}" font-size="11px" ', 1
+    found = Svg(
+        svg.replace("<svg ", f'<svg role="img" aria-label="{escape(words)}" font-family="{FONT}" font-size="11px" ', 1)
     )
+    found.chart = told
+    return found

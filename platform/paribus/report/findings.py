@@ -8,9 +8,11 @@ from typing import Any
 from paribus.errors import ParibusError, suggestion
 from paribus.planning import Plan
 from paribus.report import tables, tuning
+from paribus.report.across import across
 from paribus.report.blocks import blocks
 from paribus.report.claims import Claimed, claims
 from paribus.report.comparison import Facts, Line, Section, others, section
+from paribus.report.confirm import Shrinkage
 from paribus.report.effects import Explained, effects
 from paribus.report.fairness import of_fairness
 from paribus.report.grids import Block
@@ -47,6 +49,7 @@ class Tables:
     noise: Table = ()
     overall: Table = ()
     ranks: Table = ()
+    confirmed: Table = ()
 
     def named(self) -> dict[str, tuple[Table, Sequence[str]]]:
         """Name of its file -> table and columns; those that always are, and others where they hold anything."""
@@ -66,6 +69,7 @@ class Tables:
             "noise": (self.noise, tables.NOISE),
             "overall": (self.overall, tables.OVERALL),
             "ranks": (self.ranks, tables.RANKS),
+            "confirmed": (self.confirmed, tables.CONFIRMED),
         }
         return {**always, **{name: found for name, found in others.items() if found[0]}}
 
@@ -121,10 +125,12 @@ def find(
     locks: Sequence[Lock] = (),
     read: Callable[[str], Kept | None] = lambda run: None,
     metric: str = "",
+    shrunk: Sequence[Shrinkage] = (),
 ) -> Findings:
     """What the runs of a plan say; `out_of_date` tells why the plan is no longer what its file says, if so.
 
-    `locks` are what was declared of it before, `read` gives what a run keeps beside its record. With a `metric` the
+    `locks` are what was declared of it before, `read` gives what a run keeps beside its record, `shrunk` is what became
+    of its findings on fresh seeds. With a `metric` the
     tables are by that one, as an exploration: claims and the smallest effect belong to the metric that decides.
     """
     decides = _decides(plan)
@@ -133,10 +139,11 @@ def find(
     results = Results(plan, outcomes, read)
     compared = [_compare(results, index) for index in range(len(plan.tasks))]
     sections = tuple(section(part) for part in compared)
-    claimed = claims(results, {part.task.name: part.contrasts for part in compared})
+    by_task = {part.task.name: part.contrasts for part in compared}
+    claimed = claims(results, by_task)
     explained = tuple(found for task in plan.tasks for found in effects(results, task))
     searched = tuning.warnings(plan.tuning) if plan.tuning else ()
-    whole = overall(results, {part.task.name: part.contrasts for part in compared})
+    whole = overall(results, by_task)
     ranked = tuple((task.title, tuple(ranks(results, task.name))) for task in plan.tasks)
     warnings = _once(
         [
@@ -155,7 +162,7 @@ def find(
         sections=sections,
         warnings=warnings,
         blocks=(
-            *blocks(claimed, explained, whole, ranked),
+            *blocks(claimed, explained, whole, ranked, tuple(across(results, by_task, whole)), shrunk),
             *((tuning.block(results, plan.tuning),) if plan.tuning else ()),
         ),
         method=tuple(_method(results)),
@@ -176,6 +183,7 @@ def find(
             tables.noise(compared),
             tables.overall(whole, plan.name),
             tables.ranks({t.name: of for t, (_, of) in zip(plan.tasks, ranked, strict=True)}, plan.name),
+            tables.confirmed(shrunk, plan.name),
         ),
         claims=claimed,
         effects=explained,

@@ -1,8 +1,8 @@
-"""Findings as one self-contained page: no network, no script, light and dark, screen and paper."""
+"""Findings as one self-contained page: no network, no script unless asked for, light and dark, screen and paper."""
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -15,6 +15,7 @@ from paribus.report.attention import Attention, Example, Mosaic
 from paribus.report.comparison import Axis, Section, told_difference
 from paribus.report.findings import Findings
 from paribus.report.grids import Grid, of_curves, of_lengths, of_scatter
+from paribus.report.interactive import alive, script
 from paribus.report.panels import Words
 from paribus.report.pictures import drawn
 
@@ -24,8 +25,12 @@ LARGEST_LINK = 250_000  # letters of a table that the page carries with it
 LEFT, WIDTH = 6.0, 268.0  # of the part of a forest cell that the axis covers
 
 
-def page(findings: Findings) -> str:
-    """The page."""
+Shown = Callable[[figures.Svg], Markup]
+
+
+def page(findings: Findings, *, interactive: bool = False) -> str:
+    """The page; an interactive one carries what draws its figures again, and words for every mark."""
+    shown: Shown = alive if interactive else Markup
     template = environment().get_template("page.html.j2")
     files = {
         "contrasts.csv": tables.written(findings.tables.contrasts, tables.CONTRASTS),
@@ -34,7 +39,7 @@ def page(findings: Findings) -> str:
     }
     return template.render(
         findings=findings,
-        parts=[_Pictures(part) for part in findings.sections],
+        parts=[_Pictures(part, shown) for part in findings.sections],
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
         files={name: _link(text, "text/csv") for name, text in files.items() if len(text) < LARGEST_LINK},
         x=_x,
@@ -42,7 +47,8 @@ def page(findings: Findings) -> str:
         sizes={"left": LEFT, "width": WIDTH},
         tags=SHOWN_TAGS,
         sections=_contents,
-        drawn=lambda found: [(heading, Markup(svg)) for heading, svg in drawn(found)],
+        drawn=lambda found: [(heading, shown(svg)) for heading, svg in drawn(found)],
+        script=script() if interactive else None,
     )
 
 
@@ -78,23 +84,25 @@ def _link(content: str | bytes, kind: str) -> str:
 class _Pictures:
     """A section with its pictures drawn, and the numbers under them."""
 
-    def __init__(self, part: Section) -> None:
+    def __init__(self, part: Section, shown: Shown) -> None:
         self.part = part
         arms = tuple(line.arm for line in part.lines)
         self.looks = looks = figures.styles(arms)
         self.slopes = [
-            (panel, Markup(figures.slope(panel, looks[panel.arm], figures.slope_words(part.slopes, panel.arm))))
+            (panel, shown(figures.slope(panel, looks[panel.arm], figures.slope_words(part.slopes, panel.arm))))
             for panel in part.slopes.panels
         ]
-        self.curves = [_drawn(found, figures.curves(found, arms), of_curves(found)) for found in part.curves]
-        self.differences = [_drawn(found, figures.curves(found, arms), of_curves(found)) for found in part.differences]
+        self.curves = [_drawn(shown, found, figures.curves(found, arms), of_curves(found)) for found in part.curves]
+        self.differences = [
+            _drawn(shown, found, figures.curves(found, arms), of_curves(found)) for found in part.differences
+        ]
         self.scatters = [
-            _drawn(found, [("", figures.scatter(found, arms))], of_scatter(found)) for found in part.scatters
+            _drawn(shown, found, (("", figures.scatter(found, arms)),), of_scatter(found)) for found in part.scatters
         ]
         self.lengths = [
-            _drawn(found, figures.lengths(found, arms), of_lengths(found)) for found in [part.lengths] if found
+            _drawn(shown, found, figures.lengths(found, arms), of_lengths(found)) for found in [part.lengths] if found
         ]
-        self.attention = part.attention and _Attention(part.attention, arms)
+        self.attention = part.attention and _Attention(part.attention, arms, shown)
 
 
 def _contents(picture: _Pictures) -> Iterator[tuple[str, str]]:
@@ -126,17 +134,17 @@ class _Drawable(Protocol):
     def words(self) -> Words: ...
 
 
-def _drawn(found: _Drawable, pictures: Iterable[tuple[str, str]], grid: Grid) -> _Figure:
-    return _Figure(found.words, [(heading, Markup(svg)) for heading, svg in pictures], grid)
+def _drawn(shown: Shown, found: _Drawable, pictures: figures.Pictures, grid: Grid) -> _Figure:
+    return _Figure(found.words, [(heading, shown(svg)) for heading, svg in pictures], grid)
 
 
 class _Attention:
     """The gallery with its images, and the marks of all heads."""
 
-    def __init__(self, found: Attention, arms: tuple[str, ...]) -> None:
+    def __init__(self, found: Attention, arms: tuple[str, ...], shown: Shown) -> None:
         self.found = found
         few = len(found.arms) <= figures.TOGETHER
-        self.heads = [(place, Markup(figures.heads(found, place, arms))) for place in found.places if few]
+        self.heads = [(place, shown(figures.heads(found, place, arms))) for place in found.places if few]
         self.examples = [
             (example, {key: self._image(mosaic, _scale(example)) for key, mosaic in example.mosaics.items()})
             for example in found.examples

@@ -24,6 +24,7 @@ class Plot:
     log: bool
     steps: bool  # a line that goes on until it gets better, rather than dots
     dots: tuple[Dot, ...]
+    arms: tuple[str, ...] = ()  # all of them, where series are arms
     chief: bool = False
 
 
@@ -44,6 +45,7 @@ class Traces:
     x: str
     y: str
     points: tuple[Point, ...]
+    arms: tuple[str, ...] = ()  # all of them, where series are arms: each looks the same in all pictures
     ranks: bool = False  # 1 stands on top, and places are whole numbers
     chief: bool = False
 
@@ -65,6 +67,7 @@ class Estimates:
     axis: str
     groups: tuple[tuple[str, tuple[Estimate, ...]], ...]
     zero: bool = True  # whether zero means something
+    shared: bool = True  # whether all have the same ends
     chief: bool = False
 
 

@@ -11,6 +11,7 @@ from paribus.errors import ParibusError
 from paribus.report.attention import PLACES, label
 from paribus.report.claims import Claimed
 from paribus.report.comparison import Section
+from paribus.report.confirm import Shrinkage
 from paribus.report.effects import Explained
 from paribus.report.overall import Overall
 from paribus.report.results import Results, metric_named
@@ -442,6 +443,35 @@ def samples(results: Results) -> Table:
         for arm in results.plan.arms
         for seed, kept in results.kept_of(arm.name, task.name)
         for sample in kept.samples
+    )
+
+
+CONFIRMED = (
+    "experiment", "task", "arm", "seeds", "improvement", "ci_low", "ci_high", "verdict", "improvement_fresh",
+    "ci_low_fresh", "ci_high_fresh", "verdict_fresh", "left", "confirmed",
+)  # fmt: skip
+
+
+def confirmed(found: Iterable[Shrinkage], experiment: str) -> Table:
+    """A row for every arm that was trained again on fresh seeds, and task."""
+    return tuple(
+        {
+            "experiment": experiment,
+            "task": one.task,
+            "arm": one.first.arm,
+            "seeds": one.seeds,
+            "improvement": one.first.paired.mean,
+            "ci_low": one.first.paired.interval.low,
+            "ci_high": one.first.paired.interval.high,
+            "verdict": one.first.verdict,
+            "improvement_fresh": one.again.paired.mean,
+            "ci_low_fresh": one.again.paired.interval.low,
+            "ci_high_fresh": one.again.paired.interval.high,
+            "verdict_fresh": one.again.verdict,
+            "left": one.left,
+            "confirmed": one.confirmed,
+        }
+        for one in found
     )
 
 

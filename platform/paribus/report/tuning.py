@@ -1,20 +1,18 @@
 """What the searches of an experiment taught, for a page and for tables, from plain data that the plan holds."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from paribus.report.budgets import Taught, best_so_far, budgets, rankings
 from paribus.report.grids import Block, Grid
 from paribus.report.numbers import MISSING, general, listed, plural
 from paribus.report.panels import Words
-from paribus.report.plots import Dot, Plot
+from paribus.report.plots import Dot, Estimate, Estimates, Picture, Plot
 from paribus.report.results import Results
 from paribus.report.warnings import Warning
-from paribus.stats.tuning_curve import expected_best
 
-Taught = Mapping[str, Any]
 LEDGER = (
     "arm",
     "task",
@@ -102,46 +100,6 @@ def _line(search: Taught) -> LedgerLine:
 def winner_of(search: Taught) -> Taught | None:
     """The trial that won, if one ended well."""
     return next((trial for trial in search["trials"] if trial["number"] == search["winner"]), None)
-
-
-def best_so_far(search: Taught) -> list[float | None]:
-    """After each trial, the best value of all so far."""
-    better = max if search["metric"]["direction"] == "max" else min
-    found: list[float | None] = []
-    best: float | None = None
-    for trial in search["trials"]:
-        if trial["state"] == "ok":
-            value = trial["values"][0]
-            best = value if best is None else better(best, value)
-        found.append(best)
-    return found
-
-
-def expected(taught: Taught, search: Taught) -> list[float] | None:
-    """The expected best of n trials; only random trials that nothing broke off make it true."""
-    if taught["sampler"] != "random" or taught["pruner"] != "none" or any(t["enqueued"] for t in search["trials"]):
-        return None
-    values = [trial["values"][0] if trial["state"] == "ok" else math.nan for trial in search["trials"]]
-    if not any(math.isfinite(value) for value in values):
-        return None
-    return list(expected_best(values, sign=1 if search["metric"]["direction"] == "max" else -1))
-
-
-def rankings(taught: Taught, task: str) -> list[tuple[int, tuple[str, ...]]]:
-    """The order of the arms by their best value after n trials, each time that it changes."""
-    searches = [search for search in taught["searches"] if search["task"] == task]
-    if len(searches) < 2:
-        return []
-    sign = -1 if searches[0]["metric"]["direction"] == "max" else 1
-    series = {search["arm"]: best_so_far(search) for search in searches}
-    found: list[tuple[int, tuple[str, ...]]] = []
-    for count in range(1, max(len(values) for values in series.values()) + 1):
-        now = {arm: values[min(count, len(values)) - 1] for arm, values in series.items() if values}
-        known = {arm: sign * value for arm, value in now.items() if value is not None}
-        order = tuple(sorted(known, key=lambda arm: known[arm]))
-        if len(order) == len(series) and (not found or found[-1][1] != order):
-            found.append((count, order))
-    return found
 
 
 @dataclass(frozen=True)
@@ -338,7 +296,7 @@ def block(results: Results, taught: Taught) -> Block:
     """The section of a report: the ledger first, then what it rests on."""
     grids = [_ledger_grid(taught), *_beside_grid(results, taught), *_front_grids(taught)]
     grids += [*_importance_grids(taught), *_ranking_grids(results, taught), *_gap_grid(results, taught)]
-    return Block("Tuning", tuple(_paragraphs(taught)), tuple(grids), tuple(plots(taught)))
+    return Block("Tuning", tuple(_paragraphs(taught)), tuple(grids), tuple(plots(results, taught)))
 
 
 def _paragraphs(taught: Taught) -> Iterator[str]:
@@ -468,10 +426,13 @@ def _gap_grid(results: Results, taught: Taught) -> Iterator[Grid]:
         yield Grid("How the winners held up: validation in the search, validation on other seeds, test", heads, rows)
 
 
-def plots(taught: Taught) -> Iterator[Plot]:
-    """Best so far, the front, and every trial by each of its settings."""
+def plots(results: Results, taught: Taught) -> Iterator[Picture]:
+    """What fewer trials would have said, the front, what explains trials, and every trial by each of its settings."""
+    arms = tuple(row.name for row in results.plan.arms)
     for task in dict.fromkeys(search["task"] for search in taught["searches"]):
-        yield from _progress(taught, [search for search in taught["searches"] if search["task"] == task])
+        info = next((known for known in results.plan.tasks if known.name == task), None)
+        yield from budgets(taught, [search for search in taught["searches"] if search["task"] == task], info, arms)
+    yield from _importance(taught)
     for search in taught["searches"]:
         if len(taught["objectives"]) > 1:
             yield _front_plot(taught, search)
@@ -479,31 +440,27 @@ def plots(taught: Taught) -> Iterator[Plot]:
             yield from _slice(search, dimension)
 
 
-def _progress(taught: Taught, searches: Sequence[Taught]) -> Iterator[Plot]:
-    title = searches[0]["metric"]["title"]
-    task = f" on {searches[0]['task']}" if searches[0]["task"] else ""
-    dots = tuple(
-        Dot(search["arm"], index, value, "ok")
-        for search in searches
-        for index, value in enumerate(best_so_far(search), 1)
-        if value is not None
+def _importance(taught: Taught) -> Iterator[Picture]:
+    """The shares with their whiskers, a picture a search, on one axis."""
+    groups = tuple(
+        (
+            f"{search['arm']} {search['task']}".strip(),
+            tuple(
+                Estimate(row["key"].rpartition(".")[2], row["value"], row["low"], row["high"], row["low"] > 0)
+                for row in search["importance"]["rows"]
+            ),
+        )
+        for search in taught["searches"]
+        if search["importance"]["rows"]
     )
-    if dots:
+    if groups:
+        first = [f"{name} {max(rows, key=lambda row: row.value).name}" for name, rows in groups]
         words = Words(
-            f"Best {title} so far{task}",
-            "On validation, after each trial.",
-            f"Best {title} after each trial, a line an arm",
+            "What explains the differences between trials",
+            "Whiskers hold 95 % of resampled trials; settings whose whiskers overlap are not ranked.",
+            f"Shares of the variance by setting; largest: {listed(first)}.",
         )
-        yield Plot(words, "trials", title, False, True, dots)
-    means = [(search["arm"], expected(taught, search)) for search in searches]
-    expectations = tuple(Dot(arm, n, value, "ok") for arm, values in means for n, value in enumerate(values or (), 1))
-    if expectations:
-        words = Words(
-            f"Expected best {title} of fewer trials{task}",
-            "Dodge et al. 2019; valid because trials were drawn at random.",
-            f"Expected best {title} of n random trials, a line an arm",
-        )
-        yield Plot(words, "trials", title, False, True, expectations)
+        yield Estimates(words, "share", groups)
 
 
 def _front_plot(taught: Taught, search: Taught) -> Plot:

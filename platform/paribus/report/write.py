@@ -11,11 +11,19 @@ from paribus.report.findings import Findings
 from paribus.store.unfinished import abandoned, unfinished
 
 File = tuple[str, str | bytes]  # path inside the folder, content
+Maker = Callable[[Findings], Iterator[File]]
 
 
-def write(findings: Findings, folder: Path, formats: Sequence[str] = ("html", "md", "csv", "json")) -> list[Path]:
-    """Write the report in each format; gives the files."""
-    files = chain.from_iterable(FORMATS[chosen](findings) for chosen in formats)
+def write(
+    findings: Findings,
+    folder: Path,
+    formats: Sequence[str] = ("html", "md", "csv", "json"),
+    *,
+    interactive: bool = False,
+) -> list[Path]:
+    """Write the report in each format, the page still or interactive; gives the files."""
+    makers: dict[str, Maker] = {**FORMATS, "html": partial(_html, interactive=interactive)}
+    files = chain.from_iterable(makers[chosen](findings) for chosen in formats)
     written = [place(folder / name, content) for name, content in files]
     for place_of_some in {path.parent for path in written}:
         for left in filter(abandoned, place_of_some.glob(".*.partial-*")):
@@ -35,10 +43,10 @@ def place(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def _html(findings: Findings) -> Iterator[File]:
+def _html(findings: Findings, *, interactive: bool = False) -> Iterator[File]:
     from paribus.report.html import page  # with the libraries that draw
 
-    yield "index.html", page(findings)
+    yield "index.html", page(findings, interactive=interactive)
 
 
 def _markdown(findings: Findings) -> Iterator[File]:
@@ -82,7 +90,7 @@ def _figures(findings: Findings, kind: str) -> Iterator[File]:
         yield f"figures/{drawing.name}.{kind}", turned(drawing.svg, kind)
 
 
-FORMATS: Mapping[str, Callable[[Findings], Iterator[File]]] = {
+FORMATS: Mapping[str, Maker] = {
     "html": _html,
     "md": _markdown,
     "tex": _latex,
