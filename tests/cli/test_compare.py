@@ -77,13 +77,14 @@ SEEDS_WIDE = "arm,1,2,3,4,5,remark\n" + "".join(f"{a},{','.join(map(str, some))}
         GERMAN,
         "sep=;\n" + GERMAN,
         LONG.replace(",", "\t"),
+        LONG.replace(",", "|"),
         SPACED,
         "# by hand\n\n" + LONG + ",,\n\n",
         LONG.replace("\n", ",\n").replace("value,", "value"),
         REMARKS,
         SEEDS_WIDE,
     ],
-    ids=["mark", "commas", "sep", "tabs", "spaces", "comment", "ends", "remarks", "seeds"],
+    ids=["mark", "commas", "sep", "tabs", "bars", "spaces", "comment", "ends", "remarks", "seeds"],
 )
 def test_tables_as_people_and_spreadsheets_write_them_say_the_same(tmp_path: Path, text: str) -> None:
     for name, encoding in (("a.csv", "utf-8"), ("b.csv", "utf-16")):
@@ -137,7 +138,7 @@ def test_seeds_may_be_words_and_runs_may_have_failed(
         (
             "arm,seed,value\nvanilla,1,high\nrope,1,1\n",
             [],
-            "row 1 of the table has the value 'high', which is no number",
+            "arm vanilla, seed 1 has the value 'high', which is no number",
         ),
         (LONG.replace("vanilla", "plain"), [], "no arm is called 'vanilla'. Known: nope, plain, rope"),
         ("", [], "table.csv cannot be read as a table"),
@@ -147,11 +148,14 @@ def test_seeds_may_be_words_and_runs_may_have_failed(
         ("arm,seed,value\nvanilla,1,1\nrope,1,2,3\n", [], "Expected 3 fields in line 3, saw 4"),
         ('arm,seed,value\n"vanilla,1,1\nrope,1,2\n', [], "EOF inside string"),
         ("arm;seed;value\nvanilla;1;1.234,5\nrope;1;1\n", [], "the value '1.234,5', which is no number"),
-        ("arm,seed,value\nvanilla,1,1e308\nrope,1,1\n", [], "which is too large to compare"),
+        ("arm,seed,value\nvanilla,1,1e100\nrope,1,1\n", [], "which is too large to compare"),
+        ("seed,vanilla,rope\n1,.9,.8\n2,.9,oops\n", [], "arm rope, seed 2 has the value 'oops', which is no number"),
+        ("arm,seed,value\nvanilla,1,90%\nrope,1,91%\n", [], "the value '90%', which is no number"),
+        ("arm,seed,value,task\nvanilla,1,1,a\nrope,1,1,a\nrope,1,1,b\n", [], "no arm of task b is called 'vanilla'"),
         (
             "arm,seed,value\n" + "".join(f"{arm},{seed},1\n" for arm in ("vanilla", "rope") for seed in range(3000)),
             [],
-            "table.csv holds 6,000 runs; a page takes up to 5,000. In Python, paribus.contrasts",
+            "table.csv holds 6,000 runs; a page takes up to 5,000. --format csv,json writes the tables of any number",
         ),
         (LONG, ["--smallest-effect", "-1"], "--smallest-effect: got -1"),
         (LONG, ["--alpha", "0.7"], "--alpha: got 0.7"),
@@ -182,3 +186,39 @@ def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, caps
         main(["compare", "nowhere.csv", "--baseline", "a"])
     assert ended.value.code == 2
     assert "there is no file nowhere.csv" in capsys.readouterr().err
+
+
+def test_tables_of_any_number_of_runs_are_written_without_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (f"{arm},{seed},{base + seed % 7}\n" for arm, base in (("vanilla", 1), ("rope", 2)) for seed in range(3000))
+    text = "arm,seed,value\n" + "".join(rows)
+    assert call(tmp_path, text, "--baseline", "vanilla", "--format", "csv", monkeypatch=monkeypatch) == 0
+    folder = tmp_path / "reports/table@compare"
+    assert not (folder / "index.html").exists()
+    with (folder / "contrasts.csv").open(encoding="utf-8") as file:
+        assert [row["n_pairs"] for row in csv.DictReader(file)] == ["3000"]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "vanilla,1,NaN\nvanilla,2,.9\nrope,1,.9\nrope,2,.8\n",
+        "vanilla,1,inf\nvanilla,2,.9\nrope,1,.9\nrope,2,-inf\n",
+        "vanilla,1,.9\nrope,1,.8\n",
+        "vanilla,1,.9\nvanilla,2,.9\nrope,3,.8\nrope,4,.8\n",
+        "vanilla,1,\nvanilla,2,\nrope,1,\nrope,2,\n",
+        "vanilla,1,1e74\nvanilla,2,-1e74\nrope,1,1e74\nrope,2,0\n",
+        "vanilla,1,1e-320\nvanilla,2,2e-320\nrope,1,2e-320\nrope,2,0\n",
+        "vanilla,1.5,.9\nvanilla,b,.9\nrope,1.5,.8\nrope,99999999999999999999,.8\n",
+    ],
+    ids=["nan", "inf", "one", "apart", "empty", "large", "small", "seeds"],
+)
+def test_no_verdict_is_drawn_from_tables_that_hold_none(
+    tmp_path: Path, rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--baseline", "vanilla", "--format", "csv,json"]
+    assert call(tmp_path, "arm,seed,value\n" + rows, *options, monkeypatch=monkeypatch) == 0
+    with (tmp_path / "reports/table@compare/contrasts.csv").open(encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert row["verdict"] in ("insufficient", "unstable", "failed")

@@ -105,13 +105,13 @@ def test_what_a_table_lacks_is_said(text: str, metric: str, message: str) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("arm,seed,value\na,1,high\n", "row 1 of the table has the value 'high', which is no number"),
+        ("arm,seed,value\na,1,high\n", "arm a, seed 1 has the value 'high', which is no number"),
         ("arm,seed,value\na,1,1\na,1,2\n", "more than one value for arm a, seed 1"),
         ("arm,seed,value\na,1,1\n,2,2\n", "row 2 of the table has no arm"),
         ("arm,seed,value\na,,1\n", "row 1 of the table has no seed"),
         (
             "arm,seed,value,status\na,1,1,finnished\n",
-            "row 1 of the table has the status 'finnished'; did you mean 'finished'",
+            "arm a, seed 1 has the status 'finnished'; did you mean 'finished'",
         ),
         ("arm,seed,value\n", "the table has no rows"),
         ("arm,seed,value\na,1,1\n", "no arm is called 'base'. Known: a"),

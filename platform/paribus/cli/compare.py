@@ -5,7 +5,7 @@ import csv
 import io
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +16,9 @@ from paribus.errors import ParibusError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from paribus.report.outside import Arms
+    from paribus.spec.analysis import Analysis
 
 
 def compare(
@@ -63,26 +66,13 @@ def compare(
     to
         The folder of the report; reports/TABLE@compare if left out.
     """
-    from pydantic import ValidationError
-
     from paribus import report
     from paribus.cli.report import chosen_formats
     from paribus.planning import MetricInfo
     from paribus.report.outside import taken_in
-    from paribus.spec.analysis import Analysis
     from paribus.stats.table import observations, tidy
 
     formats = chosen_formats(format_)
-    frame, name = tidy(read(table), metric=metric, baseline=baseline)
-    tasks = observations(frame, baseline)
-    for task, arms in tasks.items():
-        if len(arms) == 1:
-            where = f" of task {task}" if task else ""
-            raise ParibusError(f"{table}: the only arm{where} is {baseline}; a comparison needs another")
-    count = sum(len(runs) for arms in tasks.values() for runs in arms.values())
-    if count > MOST_RUNS:
-        told = f"{table} holds {count:,} runs; a page takes up to {MOST_RUNS:,}"
-        raise ParibusError(f"{told}. In Python, paribus.contrasts(frame, ...) gives the contrasts of any number")
     given = {
         "smallest_effect": smallest_effect,
         "alpha": alpha,
@@ -91,30 +81,56 @@ def compare(
         "min_pairs": min_pairs,
         "unstable_failure_rate": unstable_failure_rate,
     }
-    try:
-        analysis = Analysis.model_validate(given)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        told = str(detail["loc"][0]).replace("_", "-")
-        raise ParibusError(f"--{told}: got {detail['input']}; {detail['msg']}") from None
+    analysis = _declared(given)
+    frame, name = tidy(read(table), metric=metric, baseline=baseline)
+    tasks = observations(frame, baseline)
+    _comparable(table, tasks, baseline, formats)
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", table.stem) or "table"
     info = MetricInfo(name, name.replace("_", " "), direction, "", None)
     command = _again(table, baseline, metric, direction, given, to)
-    plan, outcomes = taken_in(tasks, info, analysis, name=stem, file=str(table), command=command)
-    findings = report.find(plan, outcomes)
-    paths = report.write(findings, to or Path("reports") / plan.folder, formats)
+    findings = report.find(*taken_in(tasks, info, analysis, name=stem, file=str(table), command=command))
+    paths = report.write(findings, to or Path("reports") / findings.title, formats)
     plain(findings.table_text)
     plain(findings.answer)
     plain(f"\nReport: {paths[0]}")
     return 0
 
 
-MOST_RUNS = 5_000  # beyond it a page of every run helps nobody
+MOST_RUNS = 5_000  # of a page: it shows every run, and a megabyte of them helps nobody
+TABLES = {"csv", "json", "parquet"}
+
+
+def _declared(given: Mapping[str, object]) -> "Analysis":
+    """The options that belong to the analysis, checked as those of an experiment are."""
+    from pydantic import ValidationError
+
+    from paribus.spec.analysis import Analysis
+
+    try:
+        return Analysis.model_validate(given)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        told = str(detail["loc"][0]).replace("_", "-")
+        raise ParibusError(f"--{told}: got {detail['input']}; {detail['msg']}") from None
+
+
+def _comparable(table: Path, tasks: "Mapping[str, Arms]", baseline: str, formats: Sequence[str]) -> None:
+    """Whether there is something to compare that the formats can hold; raises ParibusError."""
+    for task, arms in tasks.items():
+        if len(arms) == 1:
+            where = f" of task {task}" if task else ""
+            raise ParibusError(f"{table}: the only arm{where} is {baseline}; a comparison needs another")
+    count = sum(len(runs) for arms in tasks.values() for runs in arms.values())
+    if count > MOST_RUNS and not TABLES.issuperset(formats):
+        told = f"{table} holds {count:,} runs; a page takes up to {MOST_RUNS:,}"
+        raise ParibusError(f"{told}. --format csv,json writes the tables of any number")
+
+
 DECIMAL_COMMA = re.compile(r"[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?")
 
 
 def read(table: Path) -> "pd.DataFrame":
-    """The table of a file, with commas, semicolons or tabs between its columns, as spreadsheets write them too."""
+    """The table of a file: commas, semicolons, tabs or bars part its columns, as spreadsheets write them too."""
     import pandas as pd
 
     try:
@@ -123,7 +139,7 @@ def read(table: Path) -> "pd.DataFrame":
         while skipped < len(lines) and (lines[skipped].startswith(("#", "sep=")) or not lines[skipped].strip()):
             skipped += 1
         head = lines[skipped] if skipped < len(lines) else ""
-        sep = max(",;\t", key=head.count)
+        sep = max(",;\t|", key=head.count)
         _named(table, next(csv.reader([head], delimiter=sep), []))
         # Only what is empty is missing: an arm may be called NA or none. A comma at the end of rows is no column.
         frame = pd.read_csv(

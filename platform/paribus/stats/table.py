@@ -25,7 +25,7 @@ STATUSES = {
     **{name: name for name in (*FAILURES, EXCLUDED, "interrupted", "running", "pending", "missing")},
     **dict.fromkeys(("scheduled", "queued", "preempting"), "pending"),
 }
-LARGEST = 1e150  # beyond it a square is infinite
+LARGEST = 1e75  # beyond it a fourth power is infinite, which Welch's degrees of freedom need
 SEED_COLUMN = re.compile(r"(?:seed|s)?[ _=-]?(\d+)", re.IGNORECASE)
 RUN_COLUMN = re.compile(r"(?P<arm>.+?)[-_/ .]+(?:seed|s)?[ _=-]?(?P<seed>\d+)(?: - (?P<metric>.+))?", re.IGNORECASE)
 
@@ -86,10 +86,12 @@ def observations(frame: "pd.DataFrame", baseline: str) -> dict[str, dict[str, li
     found: dict[str, dict[str, list[Observation]]] = {}
     tasks = _column(frame, "task", "")
     statuses = _column(frame, "status", "ok")
-    for number, (task, arm, seed, value, status) in enumerate(
-        zip(tasks, frame["arm"], frame["seed"], frame["value"], statuses, strict=True), 1
+    for task, arm, seed, value, status in zip(
+        tasks, frame["arm"], frame["seed"], frame["value"], statuses, strict=True
     ):
-        run = Observation(_plain(seed), _status(status, number), _number(value, number))
+        # Rows of a wide table are no lines of the file; arm and seed say which cell is meant.
+        place = f"arm {_text(arm)}, seed {_plain(seed)}{f', task {_text(task)}' if _text(task) else ''}"
+        run = Observation(_plain(seed), _status(status, place), _number(value, place))
         found.setdefault(_text(task), {}).setdefault(_text(arm), []).append(run)
     for task, arms in found.items():
         if baseline not in arms:
@@ -121,24 +123,22 @@ def _check(frame: "pd.DataFrame") -> None:
         raise ParibusError(f"the table has more than one value for {named}; give each run one row")
 
 
-def _status(status: object, number: int) -> str:
+def _status(status: object, place: str) -> str:
     word = "" if status != status or status is None else str(status).strip().lower()
     if word not in STATUSES:
-        raise ParibusError(
-            f"row {number} of the table has the status {status!r}{suggestion(word, filter(None, STATUSES))}"
-        )
+        raise ParibusError(f"{place} has the status {status!r}{suggestion(word, filter(None, STATUSES))}")
     return STATUSES[word]
 
 
-def _number(value: Any, number: int) -> float:
+def _number(value: Any, place: str) -> float:
     text = "" if value is None or value != value else str(value).strip()
     try:
         found = float(text or "nan")
         if LARGEST < abs(found) < float("inf"):
-            raise ParibusError(f"row {number} of the table has the value {text}, which is too large to compare")
+            raise ParibusError(f"{place} has the value {text}, which is too large to compare")
         return found
     except ValueError:
-        told = f"row {number} of the table has the value {text!r}, which is no number"
+        told = f"{place} has the value {text!r}, which is no number"
         raise ParibusError(f"{told}; leave it empty where a run has none, and say why under status") from None
 
 
