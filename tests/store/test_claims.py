@@ -1,5 +1,6 @@
 """Claims: a run belongs to one driver at a time, and to nobody once that driver is gone."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -71,6 +72,28 @@ def test_a_driver_elsewhere_is_taken_for_dead_only_when_its_beat_stands_still(
         assert mine.take(wanted) == {"a": "theirs", "b": "mine"}
     lively.__exit__(None, None, None)
     silent.__exit__(None, None, None)
+
+
+def test_a_clock_that_jumps_neither_frees_what_the_living_hold_nor_keeps_what_the_dead_held(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = itertools.cycle([0.0, 4e9, 1e9])
+    monkeypatch.setattr(time, "time", lambda: next(times))
+    monkeypatch.setattr("paribus.store.database._now", lambda: str(next(times)))
+    monkeypatch.setattr(claims_module, "_here", lambda: "elsewhere")
+    lively = Claims(database, beat=0.05).__enter__()
+    lively.take(["a"])
+    database.enter("dead", "elsewhere too", 1)
+    database.claim("dead", ["b"])
+    with Claims(database, silent=0.6) as mine:
+        began, deadline = time.monotonic(), time.monotonic() + 20
+        assert mine.take(["a", "b"]) == {"a": "theirs", "b": "theirs"}
+        while mine.take(["b"])["b"] == "theirs":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert time.monotonic() - began >= 0.6
+        assert mine.take(["a"]) == {"a": "theirs"}
+    lively.__exit__(None, None, None)
 
 
 def test_a_process_number_that_another_program_got_holds_nothing(database: Database) -> None:

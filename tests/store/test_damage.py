@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,3 +178,84 @@ def test_a_read_only_store_can_be_read_and_not_written(store: Store, planned: Pl
     assert found.plan("small") == planned
     with pytest.raises(StoreError, match=r"store\.db cannot be (written to|opened); make it and its folder"):
         Database(target / "store" / "store.db")
+
+
+def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "paribus", "run", "small.yaml", "--workers", "1", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=250)
+
+
+def fill(disk: Path, room: int) -> Path:
+    """A file that leaves so many bytes to others."""
+    filling = disk / "filling"
+    filling.write_bytes(bytes(shutil.disk_usage(disk).free - room))
+    return filling
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_during_a_run_costs_no_result_and_the_next_run_goes_on(
+    write: Write, tmp_path: Path, mount: Callable[..., Path]
+) -> None:
+    write("machine: {checkpoint: {every_steps: 2}}\n")
+    disk = mount("size=3m")
+    on_it = ("--store", str(disk / "store"))
+    assert run(tmp_path, *on_it, "--seeds", "1").returncode == 0
+    first = next((disk / "store" / "runs").glob("*/record.json")).read_text()
+    filling = fill(disk, 150_000)
+    full = run(tmp_path, *on_it)
+    assert full.returncode in (1, 2), full.stderr
+    assert re.search(r"store\.db has no room on its disk; free some|cannot write to .*: No space left", full.stderr)
+    assert "Traceback" not in full.stderr
+    assert "safetensors" not in full.stderr
+    filling.unlink()
+    again = run(tmp_path, *on_it)
+    assert again.returncode == 0, again.stderr
+    found = [file.read_text() for file in (disk / "store" / "runs").glob("*/record.json")]
+    assert len(found) == 2
+    assert first in found
+
+
+@pytest.mark.slow
+def test_run_folders_on_a_full_disk_are_told_and_trained_once_there_is_room(
+    write: Write, tmp_path: Path, mount: Callable[..., Path]
+) -> None:
+    write()
+    disk = mount("size=1m")
+    words = ("--seeds", "1", "--store", str(tmp_path / "store"), "--artifacts", str(disk / "placed"))
+    filling = fill(disk, 4096)
+    full = run(tmp_path, *words)
+    assert full.returncode == 1, full.stderr
+    assert f"cannot write to {disk / 'placed'}: No space left on device" in full.stderr
+    assert "Traceback" not in full.stderr
+    filling.unlink()
+    assert run(tmp_path, *words).returncode == 0
+
+
+def test_a_store_on_a_network_file_system_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "home of me"
+    listed = f"/dev/vda / ext4 rw 0 0\nserver:/home {str(there).replace(' ', chr(92) + '040')} nfs4 rw 0 0\n"
+    (tmp_path / "mounts").write_text(listed + f"tmpfs {tmp_path}/other tmpfs rw 0 0\n")
+    monkeypatch.setattr("paribus.store.mounts.MOUNTS", tmp_path / "mounts")
+    with pytest.raises(StoreError, match=r"network file system \(nfs4\).*--store and .*runs with --artifacts"):
+        open_store(str(there / "project" / ".paribus"))
+    assert not there.exists()
+    open_store(str(tmp_path / "other" / ".paribus"))
+
+
+def test_a_clock_that_is_put_back_leaves_the_newest_plan_the_newest(
+    store: Store, planned: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer, newest = (replace(planned, digest=name, question=f"{name}?") for name in ("newer", "newest"))
+    monkeypatch.setattr("paribus.store.database._now", lambda: "2009-01-01T00:00:00.000000+00:00")
+    for plan_ in (newer, newest):
+        store.database.save_plan(plan_)
+        assert store.database.plan("small") == plan_
+    store.database.save_plan(newer)
+    assert store.database.plan("small") == newer
+    assert {member.experiment for member in store.database.members()} == {"small"}
+    # An attempt counts for being the last one, whatever the clock says of it.
+    run = planned.runs[0].id
+    store.database.add(Record(run, "diverged"))
+    assert store.database.statuses([run]) == {run: "diverged"}

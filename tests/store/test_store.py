@@ -13,7 +13,7 @@ from paribus.errors import StoreError
 from paribus.planning import Plan, plan
 from paribus.spec.load import load
 from paribus.store import record as records
-from paribus.store.database import Attempt, Table
+from paribus.store.database import Attempt, Merged, Table
 from paribus.store.folder import Store, locate, open_store
 from paribus.store.record import Record, Score
 
@@ -176,7 +176,7 @@ def test_two_stores_are_merged_without_loss_or_doubling(store: Store, planned: P
     records.write(record(second, 0.9), other.run_folder(second))
     taken = store.merge(other)
     assert (taken.experiments, taken.attempts, taken.runs, taken.folders) == (1, 4, 3, 1)
-    assert vars(store.merge(other)) == {"experiments": 0, "attempts": 0, "runs": 0, "folders": 0}
+    assert store.merge(other) == Merged()
     outcomes = store.database.outcomes([first, second, third])
     assert outcomes[first].record == record(first, 0.5)  # what was there stays
     assert [outcome.attempts for outcome in outcomes.values()] == [2, 2, 2]

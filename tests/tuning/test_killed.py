@@ -59,7 +59,7 @@ def kill_after(store: Path, workers: int, records: int, wait: float) -> None:
     driver.wait()
 
 
-@pytest.mark.kills
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "workers"), [("free", 1), ("fixed", 2)])
 def test_a_killed_tuning_ends_as_a_straight_one(order: str, workers: int, write: Any, tmp_path: Path) -> None:
     write(TUNED.replace("ORDER", f"order: {order}, batch: 2"))

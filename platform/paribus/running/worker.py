@@ -118,6 +118,8 @@ def do(work: str, job: Job, runs: Path, send: Tell, should_stop: ShouldStop, art
                     return _crashed(f"cannot write to {runs}: {error.strerror}")
                 return _crashed(traceback.format_exc()[-TAIL:])
             except Exception as error:
+                if (full := os.strerror(errno.ENOSPC)) in str(error):  # as libraries say it that know no OSError
+                    return _crashed(f"cannot write to {runs}: {full}")
                 return {**_crashed(traceback.format_exc()[-TAIL:]), "spoiled": _spoils(error)}
     except OSError as error:
         return _crashed(f"cannot write to {runs}: {error.strerror}")

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -247,10 +247,12 @@ class Database:
             same = sql.and_(ExperimentRow.folder == plan.folder, ExperimentRow.digest == plan.digest)
             found = connection.execute(sql.select(ExperimentRow.id).where(same)).scalar()
             _lock(connection, plan, known=found is not None)
+            last = connection.execute(sql.select(sql.func.max(ExperimentRow.used_at))).scalar()
+            now = _later_than(last)
             if found is not None:
-                connection.execute(sql.update(ExperimentRow).where(same).values(plan=packed, used_at=_now()))
+                connection.execute(sql.update(ExperimentRow).where(same).values(plan=packed, used_at=now))
                 return
-            row = {"name": plan.name, "folder": plan.folder, "digest": plan.digest, "used_at": _now(), "plan": packed}
+            row = {"name": plan.name, "folder": plan.folder, "digest": plan.digest, "used_at": now, "plan": packed}
             key = connection.execute(sql.insert(ExperimentRow).values(row).returning(ExperimentRow.id)).scalar_one()
             connection.execute(
                 sql.insert(MemberRow),
@@ -340,6 +342,11 @@ class Database:
         query = sql.select(TrialRow).where(TrialRow.experiment == experiment)
         with self._reading() as connection:
             return {(r.arm, r.task, r.number, r.seed): r.run for r in connection.execute(query)}
+
+    def trial_experiments(self) -> set[str]:
+        """The experiments that were searched for."""
+        with self._reading() as connection:
+            return set(connection.execute(sql.select(TrialRow.experiment).distinct()).scalars())
 
     # Runs
 
@@ -440,6 +447,8 @@ class Database:
             for row in source.execute(sql.select(ExclusionRow)):
                 if row.run not in kept:
                     target.execute(sql.insert(ExclusionRow).values(run=row.run, why=row.why, at=row.at))
+            merged.trials = _merge_missing(source, target, TrialRow, ("experiment", "arm", "task", "number", "seed"))
+            _merge_missing(source, target, LockRow, ("folder", "digest"))
         return merged
 
     # Which driver trains what
@@ -554,6 +563,20 @@ class Merged:
     attempts: int = 0
     runs: int = 0
     folders: int = 0
+    trials: int = 0  # runs of trials
+    searches: int = 0
+
+
+def _merge_missing(source: Connection, target: Connection, table: type[Table], key: Sequence[str]) -> int:
+    """How many rows were new, by what tells them apart; they come in the order in which they were made."""
+    columns = [column for column in sql.inspect(table).columns if column.name != "id"]
+    known = {tuple(row) for row in target.execute(sql.select(*(getattr(table, name) for name in key)))}
+    order = sql.inspect(table).primary_key
+    rows = [dict(row) for row in source.execute(sql.select(*columns).order_by(*order)).mappings()]
+    new = [row for row in rows if tuple(row[name] for name in key) not in known]
+    for some in _pieces(new):
+        target.execute(sql.insert(table), list(some))
+    return len(new)
 
 
 def _merge_experiments(source: Connection, target: Connection) -> int:
@@ -732,11 +755,19 @@ def _record(run: str, packed: bytes) -> Record:
     return records.of(_unpack(packed, f"record of the run {run}", mend))
 
 
+def _later_than(last: str | None) -> str:
+    """The time, or where the clock was put back, the moment after the last one: the newest has to stay the newest."""
+    now = datetime.fromisoformat(_now())
+    if last is not None and now <= datetime.fromisoformat(last):
+        now = datetime.fromisoformat(last) + timedelta(microseconds=1)
+    return now.isoformat(timespec="microseconds")
+
+
 def _now() -> str:
-    return datetime.now(UTC).isoformat()
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _pieces(items: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+def _pieces(items: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
     """SQLite takes a limited number of values in one query."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from paribus.errors import StoreError
 from paribus.store import record as records
 from paribus.store.database import Database, Member, Merged, hidden
+from paribus.store.mounts import network
 from paribus.store.unfinished import abandoned, unfinished
 
 if TYPE_CHECKING:
@@ -194,6 +195,11 @@ def _opened(given: str | None, create: bool) -> Store:
         hidden(address)
         return Store(folder, Database(address))
     file = folder / "store.db"
+    if create and (kind := network(folder.resolve())):
+        raise StoreError(
+            f"the store {folder} would lie on a network file system ({kind}), where a database in a file is not safe: "
+            f"name a folder of this machine with --store and {folder / 'runs'} with --artifacts, or a PostgreSQL server"
+        )
     if not create and not file.is_file() and not (folder / "runs").is_dir():
         raise StoreError(f"there is no store at {folder} yet; `paribus run FILE` makes one, --store names another")
     reading = not create and file.is_file() and not os.access(folder, os.W_OK)
