@@ -30,7 +30,7 @@ from paribus.store.folder import Store, open_store
 from paribus.store.record import Record, Score
 from paribus.tuning import Tuned, Unwatched, claim_of, places, searches, tune
 from paribus.tuning.samplers import seed_of
-from paribus.tuning.storage import open_storage
+from paribus.tuning.storage import merge, open_storage
 from paribus.tuning.study import Outcome, Search
 
 BEST_RATE = 3e-3
@@ -626,3 +626,26 @@ def test_what_the_server_refuses_is_told_without_the_password(address: str) -> N
     with pytest.raises(StoreError, match="permission denied") as caught:
         open_storage(guest)
     assert "secret" not in str(caught.value)
+
+
+def test_an_imported_search_is_whole_goes_on_and_is_not_doubled(lab: MakeLab, tmp_path: Path) -> None:
+    more = f"{ARMS}tuning: {{trials: 4, {SPACE}}}\n"
+    there = lab(more, store="there")
+    tuned = there.tune()
+    assert tuned.plan is not None
+    there.store.database.save_plan(tuned.plan)
+    here = open_store(str(tmp_path / "here"))
+    taken, searches_taken = here.merge(there.store), merge(there.store, here)
+    assert (taken.trials, searches_taken) == (8, 2)
+    assert here.database.trial_runs("small") == there.store.database.trial_runs("small")
+    assert here.database.locks("small") == there.store.database.locks("small")
+    assert here.database.needed() == there.store.database.needed()
+    assert (here.merge(there.store).trials, merge(there.store, here)) == (0, 0)
+    # Nothing is left to do here, and what is asked for besides is done once.
+    engine = Formula()
+    again = Lab(there.loaded, here).tune(engine)
+    assert engine.done == []
+    assert trials(again) == trials(tuned)
+    further = Lab(there.loaded, here).tune(engine, trials="+1")
+    assert [len(found) for found in trials(further).values()] == [5, 5]
+    assert trials(there.tune(trials="+1")) == trials(further)
