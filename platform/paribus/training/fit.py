@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -287,7 +288,8 @@ class Watch(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Look inside at the first step, and at each that may be the last."""
-        if self.step == 0 or self.step + 1 in self._evaluations:
+        early = self.settings.training.early_stop is not None
+        if self.step == 0 or self.step + 1 == self._steps or (early and self.step + 1 in self._evaluations):
             began = time.perf_counter()
             looked = probes.attention(self.network, self._newest.reading.batch, self.evaluator.precision)
             seen = {**probes.gradients(self.network), **looked}
@@ -444,6 +446,7 @@ def environment(device: torch.device, *, compiled: bool = False) -> dict[str, An
     }
 
 
+@cache
 def _revision() -> str:
     """The commit of the code that is run, with a mark if it was changed since; empty outside a repository."""
     here = Path(__file__).parent
