@@ -281,3 +281,27 @@ def test_a_pool_takes_more_jobs_while_it_runs_and_gives_up_the_one_it_is_asked_t
     assert ended == {jobs[0].id: "pruned", endless.runs[1].id: "pruned", jobs[1].id: "ok"}
     assert seen
     assert children() == set()
+
+
+def resident(process: int) -> int:
+    """Bytes that a process holds."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return 1024 * int(next(row for row in status.splitlines() if row.startswith("VmRSS")).split()[1])
+
+
+@pytest.mark.slow
+def test_without_recycling_memory_grows_by_less_than_50_mb_over_100_small_runs(write: Write, store: Store) -> None:
+    planned = plan(load(write(), ["seeds=110", "training.steps=4"]))
+    sizes: list[tuple[int, int]] = []  # of the worker and of this process, after each run
+
+    def look(event: Event) -> None:
+        if isinstance(event, Finished):
+            [worker] = children()
+            sizes.append((resident(worker), resident(os.getpid())))
+
+    pool = Pool(store.runs, workers=1, threads=1, retries=0, recycled=None)
+    assert execute(planned, store, pool, Heard(look), workers=1).trained == 110
+    # The first ten fill caches; what grows after them would grow for ever.
+    for held in zip(*sizes[10:], strict=True):
+        assert max(held) - held[0] < 50 * 10**6, [round(size / 10**6) for size in held[::10]]
+    assert children() == set()
