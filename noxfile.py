@@ -85,9 +85,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Start-up, overhead, training steps and memory, side by side with what they are measured against."""
+    """Start-up, overhead, steps, memory, whole studies and many runs, beside what they are measured against."""
     prepare(session)
     peers = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "benchmarks")
     run(session, "python", "-m", "pip", "install", "-q", "-c", str(CONSTRAINTS), *peers)
-    for name in ("startup", "overhead", "model_step", "memory", "report"):
+    for name in ("startup", "overhead", "model_step", "memory", "report", "orchestration", "scale"):
         run(session, "python", f"benchmarks/{name}.py", *session.posargs)

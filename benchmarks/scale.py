@@ -1,10 +1,10 @@
 """How many records a second one driver takes, and whether its memory stays flat, over 100,000 runs.
 
-    python benchmarks/scale.py [--runs 100000] [--workers 8] [--points 20] [--profile FILE]
+    python benchmarks/scale.py [--runs 100000] [--workers 8] [--points 20] [--news 1] [--profile FILE]
 
 Everything is real (`execute`, the pool with its processes and pipes, claims, the SQLite store, the table that moves on
-a terminal) but the training: a worker answers each job at once with one message of progress and a ready record like
-that of a quickstart run, with `--points` evaluations.
+a terminal) but the training: a worker answers each job at once with `--news` messages of progress and a ready record
+like that of a quickstart run, with `--points` evaluations.
 """
 
 import argparse
@@ -46,10 +46,12 @@ def ready(connection: Connection, runs: str, threads: int, paths: list[str], dev
     while (message := connection.recv()) is not None:
         if "stop" in message:
             continue
-        run, points = message["job"]["id"], int(message["work"])
+        run = message["job"]["id"]
+        points, said = map(int, message["work"].split())
         made = made or asdict(like_a_quickstart_run(points))
         news = {"step": 500, "steps": 500, "loss": 0.1, "speed": 4e4, "seconds": 15.0, "note": "", "curves": None}
-        connection.send({"type": "news", "news": news})
+        for _ in range(said):
+            connection.send({"type": "news", "news": news})
         connection.send({"type": "done", "status": "ok", "reason": "", "record": {**made, "run": run}})
 
 
@@ -61,12 +63,12 @@ def like_a_quickstart_run(points: int) -> Record:
 
 
 class Records(Pool):
-    """The pool, asking its stand-ins for records of so many points."""
+    """The pool, asking its stand-ins for records of so many points after so many messages."""
 
-    points = 20
+    asked = "20 1"
 
     def run(self, jobs: Sequence[Any], work: str) -> Any:
-        return super().run(jobs, str(self.points))
+        return super().run(jobs, self.asked)
 
 
 @dataclass
@@ -74,6 +76,7 @@ class Meter(Moving):
     """The table on a terminal that nobody sees, counting."""
 
     records: int = 0
+    news: int = 0
     samples: list[tuple[float, int, int]] = field(default_factory=list)  # seconds, records, bytes
 
     def __post_init__(self) -> None:
@@ -89,6 +92,7 @@ class Meter(Moving):
     def hear(self, event: Event) -> None:
         super().hear(event)
         self.records += isinstance(event, Finished)
+        self.news += not isinstance(event, Finished)
 
     def end(self) -> None:
         super().end()
@@ -124,6 +128,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--points", type=int, default=20)
+    parser.add_argument("--news", type=int, default=1, help="messages of progress for each run")
     parser.add_argument("--profile", help="a file for what cProfile finds in the driver")
     options = parser.parse_args()
     began = time.perf_counter()
@@ -134,7 +139,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(str(Path(folder) / ".paribus"))
         pool = Records(store.runs, workers=options.workers, threads=1, retries=0, recycled=None, target=ready)
-        pool.points = options.points
+        pool.asked = f"{options.points} {options.news}"
         began = time.perf_counter()
         if profile:
             profile.enable()
@@ -163,7 +168,8 @@ def told(meter: Meter, whole: float, size: int) -> None:
             last = found
     took = samples[-1][0]
     growth = (max(memory for _, _, memory in samples) - samples[0][2]) / MIB
-    print(f"\nbefore the first job {whole - took:.1f} s; database {size / MIB:.0f} MiB")
+    print(f"\n{meter.news / took:.0f} messages of progress a second besides")
+    print(f"before the first job {whole - took:.1f} s; database {size / MIB:.0f} MiB")
     for what, found, target, met in (
         ("records a second", meter.records / took, f"at least {RATE}", meter.records / took >= RATE),
         ("growth of memory, MiB", growth, f"under {GROWTH}", growth < GROWTH),
