@@ -310,6 +310,10 @@ def test_reports_are_found_by_names_that_look_like_files(lab: Path) -> None:
     text = (lab / "reports" / "copy-smoke@lr=0.02" / "report.md").read_text()
     assert "paribus report copy-smoke&#64;lr=0.02" in text
     assert "paribus run copy-smoke.yaml --set training.optimizer.lr=0.02 --seeds 1 --fresh" in text
+    both = call(lab, "report", "copy-smoke.yaml", "copy-smoke@lr=0.02", "--metric", "loss", "--format", "md").stdout
+    together = lab / "reports" / "copy-smoke+copy-smoke@lr=0.02" / "by-loss" / "report.md"
+    assert "copy-smoke+copy-smoke@lr=0.02/by-loss" in both.splitlines()[-1]
+    assert together.read_text(encoding="utf-8").count("This page is by loss") == 2
 
 
 def test_one_store_gives_the_same_bytes_in_every_format_and_reports_need_no_torch(lab: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_one_report_holds_every_experiment_under_its_name(both: Path) -> None:
     ids = [part.split('"')[0] for part in page.split(' id="')[1:]]
     assert len(ids) == len(set(ids))
     assert page.count('<table class="main"') == 3
+    assert "<h1>Does a translator need to be told the order of the words?</h1>" in page  # both ask the same
     with (both / "both" / "contrasts.csv").open(encoding="utf-8") as file:
         assert len([row for row in csv.DictReader(file) if row["role"] == "main"]) == 5 + 2 * 3
     assert (both / "both" / "table-3.tex").exists()
@@ -61,3 +62,10 @@ def test_claims_and_searches_are_on_the_page_in_every_format(made: SimpleNamespa
     assert "Order &lt;matters&gt;." in page
     assert "supported" in page
     assert "✓ supported" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_another_metric_switches_the_tables_of_all_experiments(six_arms: Made, two_tasks: Made) -> None:
+    whole = together([find(*six_arms, metric="loss"), find(*two_tasks, metric="loss")])
+    assert {part.metric for part in whole.sections} == {"loss"}
+    assert {row["metric"] for row in whole.tables.contrasts if row["role"] == "main"} == {"loss"}
+    assert [warning.code for warning in whole.warnings].count("POSTHOC") == 2

@@ -2,6 +2,7 @@ import csv
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from platform import node
@@ -174,3 +175,17 @@ def test_hostile_names_stay_text_everywhere(made: SimpleNamespace, tmp_path: Pat
 )
 def test_markdown_is_escaped(text: str, escaped: str) -> None:
     assert safe(text) == escaped
+
+
+def test_a_loss_of_training_with_label_smoothing_has_another_name(six_arms: Made) -> None:
+    plan, outcomes = six_arms
+    settings = {
+        arm.name: {"phrases": {"task": {}, "training": {"label_smoothing": 0.1 if arm.name == "baseline" else 0.0}}}
+        for arm in plan.arms
+    }
+    curves = find(replace(plan, settings=settings), outcomes).tables.curves
+    named = {(row["arm"], row["metric"]) for row in curves if row["split"] == "train"}
+    assert ("baseline", "smoothed_loss") in named
+    assert ("baseline", "loss") not in named
+    assert ("learned", "loss") in named
+    assert {row["metric"] for row in curves if row["split"] == "validation"} == {"loss", "token_accuracy"}

@@ -21,7 +21,7 @@ def together(found: Sequence[Findings]) -> Findings:
     return replace(
         found[0],
         title=" + ".join(one.title for one in found),
-        question=" · ".join(one.question or one.title for one in found),
+        question=" · ".join(dict.fromkeys(one.question or one.title for one in found)),
         answer=" ".join(f"{one.title}: {one.answer}" for one in found),
         state=" — ".join(f"{one.title} {one.state}" for one in found),
         identity=" — ".join(one.identity for one in found),

@@ -180,9 +180,11 @@ def _curves(results: Results) -> Iterator[dict[str, Cell]]:
     for run in results.plan.runs:
         record = results.outcome(run.arm, run.task, run.seed).record
         columns = dict(record.curves) if record else {}
+        smoothed = _smoothed(results, run.arm, run.task)
         places = {name: columns.pop(name, []) for name in ("step", "tokens", "seconds")}
         for name, values in columns.items():
             split, _, metric = name.partition("_")
+            metric = "smoothed_loss" if smoothed and name == "train_loss" else metric
             for index, value in enumerate(values):
                 at = {axis: _whole(column[index]) for axis, column in places.items() if index < len(column)}
                 here: dict[str, Cell] = {
@@ -194,6 +196,12 @@ def _curves(results: Results) -> Iterator[dict[str, Cell]]:
                     "metric": metric,
                 }
                 yield {**here, **at, "value": value}
+
+
+def _smoothed(results: Results, arm: str, task: str) -> bool:
+    """Whether the loss of training is not the one that is reported, but with label smoothing."""
+    settings = results.plan.settings.get(arm, {}).get(task, {})
+    return bool(settings.get("training", {}).get("label_smoothing"))
 
 
 def _whole(value: float | None) -> float | int | None:
