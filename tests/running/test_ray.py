@@ -26,17 +26,20 @@ TIMES = {"started_at", "finished_at", "seconds", "step_seconds", "peak_memory", 
 ARMS = "arms: {one_head: {network.mixer.heads: 1}}\nmachine: {checkpoint: {every_steps: 50}}\n"
 LONG = ["training.steps=250", "training.evaluate.every=0.2", "network.mixer.score=lab.unhurried"]
 UNHURRIED = '''"""A score that takes its time, so that something can happen meanwhile."""
-import os, sys, time
+import ctypes, os, sys, time
 from pathlib import Path
 from paribus.parts import Part
 from paribus.parts.score.dot import Dot
 
 class Spec(Part):
-    kill: str = ""
+    trap: str = ""
+    hang: bool = False
     def build(self, *, head_dim):
-        if self.kill and sys.argv[0] == "-c" and Path(self.kill).exists():  # not in the driver, which builds it too
-            Path(self.kill).unlink()
+        if self.trap and sys.argv[0] == "-c" and Path(self.trap).exists():  # not in the driver, which builds it too
+            Path(self.trap).unlink()
             print("last words", flush=True)
+            if self.hang:
+                ctypes.PyDLL(None).sleep(1000)  # no other thread has its turn
             os.kill(os.getpid(), 9)
         return Unhurried(head_dim)
 
@@ -225,11 +228,26 @@ def test_a_node_without_the_store_sends_its_folders(lab: Write, tmp_path: Path, 
 def test_a_worker_that_is_killed_is_replaced_and_its_log_is_told(lab: Write, tmp_path: Path, cluster: Any) -> None:
     node(cluster)
     trap = tmp_path / "trap"
-    file = lab(f"arms: {{dying: {{network.mixer.score: {{kind: lab.unhurried, kill: {trap}}}}}}}\n")
+    file = lab(f"arms: {{dying: {{network.mixer.score: {{kind: lab.unhurried, trap: {trap}}}}}}}\n")
     trap.touch()
     said = run(file, tmp_path / "store", f"ray://{cluster.address}", sets=["seeds=1"])
     assert "the worker was killed by SIGKILL (out of memory?); it is tried again" in said
     assert any("last words" in reason for status, reason in attempts(tmp_path / "store") if status == "crashed")
+
+
+def test_a_worker_that_hangs_is_ended_when_its_time_is_over(lab: Write, tmp_path: Path, cluster: Any) -> None:
+    node(cluster)
+    trap = tmp_path / "trap"
+    arms = f"arms: {{hanging: {{network.mixer.score: {{kind: lab.unhurried, trap: {trap}, hang: true}}}}}}\n"
+    file, store = lab(arms), tmp_path / "store"
+    trap.touch()
+    driver = begin(file, store, f"ray://{cluster.address}", sets=["seeds=1", "machine.time_limit=30s"])
+    hung = until(lambda: not trap.exists() and workers(store / "runs"))
+    _, said = driver.communicate(timeout=240)
+    assert driver.returncode == 1, said
+    assert "the time limit of 30 s was over and the worker gave no sign; it was ended" in said
+    assert [status for status, _ in attempts(store)].count("ok") == 1
+    assert not any(Path(f"/proc/{number}").exists() for number in hung)
 
 
 def test_ctrl_c_ends_runs_with_their_step(lab: Write, tmp_path: Path, cluster: Any) -> None:
