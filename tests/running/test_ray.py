@@ -250,6 +250,21 @@ def test_a_worker_that_hangs_is_ended_when_its_time_is_over(lab: Write, tmp_path
     assert not any(Path(f"/proc/{number}").exists() for number in hung)
 
 
+def test_an_actor_that_is_killed_takes_even_a_worker_along_that_hangs(lab: Write, tmp_path: Path, cluster: Any) -> None:
+    node(cluster)
+    trap = tmp_path / "trap"
+    arms = f"arms: {{hanging: {{network.mixer.score: {{kind: lab.unhurried, trap: {trap}, hang: true}}}}}}\n"
+    file, store = lab(arms), tmp_path / "store"
+    trap.touch()
+    driver = begin(file, store, f"ray://{cluster.address}", sets=["seeds=1", "machine.retries=0"])
+    (hung,) = until(lambda: not trap.exists() and workers(store / "runs"))
+    os.kill(parent(hung), signal.SIGKILL)
+    until(lambda: hung not in workers(store / "runs"), 5)
+    _, said = driver.communicate(timeout=240)
+    assert driver.returncode == 0, said
+    assert "was lost; it is tried again" in said
+
+
 def test_ctrl_c_ends_runs_with_their_step(lab: Write, tmp_path: Path, cluster: Any) -> None:
     node(cluster)
     file, store = lab(ARMS), tmp_path / "store"

@@ -34,7 +34,7 @@ ANSWERS = 5.0  # seconds that the port of a cluster has to answer
 JOINS = 30.0  # seconds that joining may take; Ray itself would try for minutes
 LOSSES = 10  # nodes that may be lost under a run, besides its retries
 QUIET = 10.0  # seconds without a free place before it is said that runs wait
-# A worker that hangs would not see that its pipe was closed: where the system can, it ends it with its actor.
+# A worker that hangs would not see that its pipe was closed: Linux ends it with its actor, however that died.
 START = (
     "import ctypes, sys; getattr(ctypes.CDLL(None), 'prctl', int)(1, 9)\n"
     "from multiprocessing.connection import Connection; driver = Connection(int(sys.argv[1])); rest = driver.recv()\n"
