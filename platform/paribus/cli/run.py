@@ -27,6 +27,7 @@ def run(
     store: options.Store = None,
     artifacts: options.Artifacts = None,
     fresh: options.Flag = False,
+    complete: options.Flag = False,
     smoke: options.Flag = False,
     gpus_per_run: options.GpusPerRun = None,
     max_hours: options.MaxHours = None,
@@ -42,6 +43,8 @@ def run(
         The experiment.
     fresh
         Train again what has a result; the old attempts are kept.
+    complete
+        Train nothing: score finished runs by metrics that came later, from their stored weights, then report.
     smoke
         Two steps of every arm, and whether each can learn one batch by heart.
     json_lines
@@ -60,6 +63,8 @@ def run(
     loaded, plan = api.prepared(file, sets=set_ or [], arms=arms or [], seeds=chosen)
     opened = open_store(store, artifacts=artifacts)
     api.vet(loaded, plan, opened, note)
+    if complete:
+        return _complete(plan, opened, workers, gpus_per_run, listener(quiet, json_lines), on)
     limits = Limits(max_failures, max_hours)
     copies = api.uploads(loaded, plan, opened, note)
     try:
@@ -137,6 +142,37 @@ def _run(
         note(f"diverged: {opened.find(run_id).name}; it counts as a failure of its arm")
     for run_id, reason in summary.broken.items():
         note(f"failed: {opened.find(run_id).name}: {reason}; `paribus show {run_id}` says more")
+    return 1 if summary.broken else 0
+
+
+def _complete(
+    plan: "Plan", opened: "Store", workers: int | None, gpus: float | None, shown: "Listener", on: str
+) -> int:
+    """Score finished runs by what their records lack, and report."""
+    from dataclasses import replace
+
+    from paribus import api
+    from paribus.cli.live import JsonLines, line
+    from paribus.cli.report import written
+    from paribus.running import complete
+
+    stored = opened.database.plan(plan.folder)
+    if stored is not None and stored.tuning is not None:  # its arms have what the tuning found
+        plan = replace(stored, tasks=plan.tasks)
+    engine, count = api.engine(plan, opened, workers, None, gpus, on, note)
+    summary = complete(plan, opened, engine, shown, workers=count)
+    note(f"{summary.completed} runs completed, nothing was trained")
+    for run_id, reason in summary.broken.items():
+        note(f"failed: {opened.find(run_id).name}: {reason}")
+    if summary.interrupted:
+        note("interrupted; the same command goes on with what is missing")
+        return 130
+    opened.database.save_plan(plan)
+    findings, page = written(plan, opened)
+    if isinstance(shown, JsonLines):
+        line({"event": "report", "answer": findings.answer, "page": str(page)})
+    else:
+        _print(findings, page)
     return 1 if summary.broken else 0
 
 

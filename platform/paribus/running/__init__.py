@@ -76,6 +76,7 @@ class Summary:
 
     trained: int = 0
     reused: int = 0
+    completed: int = 0
     broken: dict[str, str] = field(default_factory=dict)  # run -> status and reason
     diverged: list[str] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
@@ -247,6 +248,42 @@ def execute(
     finally:
         listener.end()
     store.place()  # what a worker could not place
+    return summary
+
+
+def complete(plan: Plan, store: Store, engine: Engine, listener: Listener, *, workers: int) -> Summary:
+    """Score finished runs by the metrics that their records lack, from their stored weights; nothing is trained."""
+    store.take_in()
+    outcomes = store.database.outcomes(run.id for run in plan.trained)
+    wanted = {
+        task.name: {(split, metric.name) for split in task.splits for metric in task.metrics} for task in plan.tasks
+    }
+    waiting: dict[str, Run] = {}
+    for run in plan.trained:
+        record = outcomes[run.id].record
+        if record is not None and record.status == "ok":
+            known = {(score.split, score.metric) for score in record.scores}
+            if wanted[run.task] - known:
+                waiting.setdefault(run.id, run)
+    summary = Summary()
+    if not waiting:
+        return summary
+    listener.begin(plan, list(waiting.values()), min(workers, len(waiting)))
+    try:
+        with gently(engine.stop) as asked:
+            for event in engine.run([plan.job(run) for run in waiting.values()], "complete"):
+                if isinstance(event, Finished) and event.final:
+                    if event.record is not None:
+                        store.database.complete(event.record)
+                        summary.completed += 1
+                    elif event.status != "interrupted":
+                        last = event.reason.splitlines()[-1] if event.reason else "no reason"
+                        summary.broken[event.job.id] = f"{event.status}: {last}"
+                listener.hear(event)
+        summary.interrupted = asked.is_set()
+    finally:
+        listener.end()
+    store.place()
     return summary
 
 

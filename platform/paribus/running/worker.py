@@ -18,7 +18,7 @@ from typing import Any
 from paribus.errors import ParibusError, StoreError
 from paribus.planning import Job
 from paribus.store import record as records
-from paribus.store.artifacts import Artifacts
+from paribus.store.artifacts import PLACED, Artifacts
 from paribus.store.unfinished import unfinished
 
 LOG = "log.txt"
@@ -191,7 +191,31 @@ def _probe(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop, artifact
     return {"type": "done", "status": "ok", "reason": "", "answer": timing(job)}
 
 
-WORK: dict[str, Callable[..., dict[str, Any]]] = {"train": _train, "overfit": _overfit, "probe": _probe}
+def _complete(
+    job: Job, folder: Path, tell: Tell, should_stop: ShouldStop, artifacts: Artifacts | None
+) -> dict[str, Any]:
+    from paribus.training.completing import completed
+
+    own = folder.parent / job.id
+    if artifacts is not None and not (own / records.FILE).is_file():
+        artifacts.fetch(job.id, folder.parent)
+    before = records.read(own)
+    record = completed(job, before, own)
+    if record != before:
+        records.write(record, own)
+        if artifacts is not None:
+            (own / PLACED).unlink(missing_ok=True)
+            with _kept_anyway():
+                artifacts.place(own)
+    return {"type": "done", "status": "ok", "reason": "", "record": records.tree(record)}
+
+
+WORK: dict[str, Callable[..., dict[str, Any]]] = {
+    "train": _train,
+    "overfit": _overfit,
+    "complete": _complete,
+    "probe": _probe,
+}
 
 
 def settle(folder: Path, target: Path) -> None:

@@ -378,6 +378,16 @@ class Database:
                 connection.execute(sql.insert(ScoreRow), scores)
 
     @_patient
+    def complete(self, record: Record) -> None:
+        """Put a record with more scores in the place of the newest one of its run; no attempt is added."""
+        with self._writing() as connection:
+            newest = sql.select(RunRow.attempt).where(RunRow.id == record.run).scalar_subquery()
+            packed = _pack(records.tree(record))
+            connection.execute(sql.update(AttemptRow).where(AttemptRow.id == newest).values(record=packed))
+            connection.execute(sql.delete(ScoreRow).where(ScoreRow.run == record.run))
+            connection.execute(sql.insert(ScoreRow), [{"run": record.run, **vars(score)} for score in record.scores])
+
+    @_patient
     def statuses(self, runs: Iterable[str]) -> dict[str, str]:
         """The status of every run that was tried."""
         with self._reading() as connection:

@@ -39,6 +39,7 @@ from paribus.training.module import Diverged, Learner, Micro, Stream
 from paribus.training.streams import fingerprints
 
 WEIGHTS = "weights.safetensors"
+PRECISIONS: dict[int | str, str] = {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"}  # as Lightning calls them
 EVERY = 20  # steps between looks at the losses, so that a GPU is not waited for at each
 REPORT = 0.25  # seconds between progress messages
 
@@ -204,7 +205,7 @@ class Watch(Callback):
         self._told = 0.0
         self._limit = seconds(self.settings.machine.time_limit) if self.settings.machine.time_limit else math.inf
         self._hash = stream.hash_before_start()
-        mixed = {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"}[self.settings.precision]
+        mixed = PRECISIONS[self.settings.precision]
         # With mixed precision Lightning lets no gradient be clipped before a fused optimizer step.
         fused = self.device.type in ("cpu", "cuda") and mixed == "32-true"
         learner = Learner(self.network, training, self.settings.seed, fused=fused)
