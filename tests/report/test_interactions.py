@@ -4,8 +4,9 @@ import pytest
 
 from paribus.report.effects import Explained, effects
 from paribus.report.interactions import interactions
+from paribus.report.panels import Words
 from paribus.report.pictures import drawn
-from paribus.report.plots import Estimates, Heat, Traces
+from paribus.report.plots import Estimate, Estimates, Heat, Point, Traces
 from paribus.report.results import Results
 
 Whole = tuple[object, ...]
@@ -61,3 +62,15 @@ def test_pictures_are_drawn_once_for_all_formats(grid: Explained) -> None:
     cells = next(interactions(grid))
     assert drawn(cells) is drawn(cells)
     assert drawn(cells) == drawn(next(interactions(grid)))
+
+
+def test_letters_that_no_xml_holds_do_not_end_the_process() -> None:
+    name = "a\x1b[31m\x00\ud800\uffff"
+    words = Words("Title", "Caption", "Alternative")
+    rows = (Estimate(name, 1.0, 0.5, 1.5, True), Estimate("\\u001b", 2.0, 1.5, 2.5, False))
+    points = tuple(Point(series, x, 1.0) for series in (name, "b") for x in (name, "other"))
+    found = [Estimates(words, name, ((name, rows),)), Traces(words, name, name, points)]
+    for picture in found:
+        for _, svg in drawn(picture):
+            assert not set("\x00\x1b\uffff") & set(svg)
+    assert "\\u001b" in drawn(found[0])[0][1]

@@ -396,7 +396,19 @@ def _palette() -> bytes:
 
 def data(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Rows as one text: Altair copies what it is given, row by row, many times."""
-    return {"values": json.dumps([dict(row) for row in rows]), "format": {"type": "json"}}
+    return {"values": json.dumps([_legible(dict(row)) for row in rows]), "format": {"type": "json"}}
+
+
+_ILLEGIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def _legible(found: Any) -> Any:
+    """The same without letters that no XML can hold: where vl-convert measures one, the whole process ends."""
+    if isinstance(found, str):
+        return _ILLEGIBLE.sub(" ", found)
+    if isinstance(found, dict):
+        return {key: value if key == "values" else _legible(value) for key, value in found.items()}
+    return [_legible(value) for value in found] if isinstance(found, list) else found
 
 
 def _colour(arms: Sequence[str], looks: Mapping[str, Style]) -> alt.Color:
@@ -430,12 +442,12 @@ def picture(chart: Drawing, words: str) -> Svg:
     styled = (
         chart.configure(background="transparent", font=FONT).configure_view(stroke=None).configure_axis(**axis, **fonts)
     )
-    told = styled.to_dict(validate=False)
+    told: dict[str, Any] = _legible(styled.to_dict(validate=False))
     svg: str = vl_convert.vegalite_to_svg(told)
     svg = re.sub(
         "[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(x[01]?[0-9a-fA-F]|[0-2]?[0-9]|3[01]);", " ", svg
     )  # no XML can hold these
-    words = re.sub("[\x00-\x1f]", " ", words)
+    words = _ILLEGIBLE.sub(" ", re.sub("[\t\n\r]", " ", words))
     # A tenth of a pixel is seen by nobody, and half of the page is digits behind it.
     svg = re.sub(r'( d="[^"]*")', lambda found: _LONG.sub(_short, found[1]), svg)
     # What all texts share stands once, and marks that nothing addresses need no names.
