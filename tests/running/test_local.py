@@ -1,11 +1,13 @@
 """The pool: warm workers, a dead one is replaced, a stop is clean, nothing is trained twice."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from paribus.planning import Plan, Run, plan
 from paribus.running import Event, Finished, Moved, Summary, execute, missing
 from paribus.running.local import Pool
+from paribus.running.worker import main
 from paribus.spec.load import load
 from paribus.store.folder import Store, open_store
 
@@ -73,6 +76,23 @@ def run(
 ) -> Summary:
     pool = Pool(store.runs, workers=workers, threads=1, retries=retries)
     return execute(planned, store, pool, heard, workers=workers, fresh=fresh)
+
+
+@pytest.mark.slow
+def test_a_request_that_comes_right_behind_its_job_is_heard(write: Write, tmp_path: Path) -> None:
+    planned = plan(load(write()))
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    worker = context.Process(target=main, args=(there, str(tmp_path / "runs"), 1, list(sys.path)), daemon=True)
+    worker.start()
+    job = planned.job(planned.runs[0])
+    here.send({"work": "train", "job": asdict(job)})
+    here.send({"stop": job.id, "status": "pruned"})
+    while (message := here.recv())["type"] != "done":
+        pass
+    here.send(None)
+    worker.join(20)
+    assert message["status"] == "pruned"
 
 
 def children(parent: int | None = None) -> set[int]:

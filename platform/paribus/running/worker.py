@@ -45,7 +45,6 @@ def main(
     connection.send({"type": "ready"})
     while (message := inbox.get()) is not None:
         job = Job(**message["job"])
-        stops.clear()  # a request that came too late for the job before
         connection.send(do(message["work"], job, Path(runs), connection.send, _asked(stops, job.id), artifacts))
 
 
@@ -72,6 +71,7 @@ def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]", stops: dict
         if message is not None and "stop" in message:
             stops[message["stop"]] = message["status"]
         else:
+            stops.clear()  # such as came too late for the job before
             inbox.put(message)
 
 
