@@ -239,7 +239,7 @@ def test_a_driver_that_is_asked_to_end_ends_in_order_and_is_gone_on_with(
     assert {lost for lost, _ in place.losses()} == {0.0}  # runs end with their step, and keep it
 
 
-@pytest.mark.kills
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", [0.3, 1.5, 3.0, 5.0])
 def test_ctrl_c_while_workers_start_is_told_in_a_sentence(wait: float, folder: Path) -> None:
     place = Place(folder, f"start-{wait}")

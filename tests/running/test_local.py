@@ -325,3 +325,17 @@ def test_without_recycling_memory_grows_by_less_than_50_mb_over_100_small_runs(w
     for held in zip(*sizes[10:], strict=True):
         assert max(held) - held[0] < 50 * 10**6, [round(size / 10**6) for size in held[::10]]
     assert children() == set()
+
+
+def test_ctrl_c_does_not_reach_the_first_process_before_it_can_ignore_it() -> None:
+    words = """
+import multiprocessing, signal
+from paribus.running import uninterrupted
+process = multiprocessing.get_context("spawn").Process(target=signal.raise_signal, args=(signal.SIGINT,))
+with uninterrupted():
+    process.start()
+process.join()
+print("ended with", process.exitcode)
+"""
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("ended with 0\n", "")

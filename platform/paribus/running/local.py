@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 
 from paribus.errors import MachineError
 from paribus.planning import Job
-from paribus.running import Event, Finished, Moved
+from paribus.running import Event, Finished, Moved, uninterrupted
 from paribus.running.worker import LOG, TAIL, main, working_folder
 from paribus.store import record as records
 
@@ -143,7 +142,7 @@ class Pool:
             name=f"paribus-worker-{number}",
             daemon=True,
         )
-        with _no_interrupt():
+        with uninterrupted():
             process.start()
         there.close()
         return Worker(number, process, here)
@@ -272,16 +271,3 @@ def last_words(code: int, log: Path | None) -> str:
         cause = f"the worker ended with code {code}"
     tail = log.read_text(errors="replace")[-TAIL:].strip() if log is not None and log.is_file() else ""
     return f"{tail}\n{cause}".strip()
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Holds Ctrl-C back, for this process and those it starts: a worker has not yet said that it does not care."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

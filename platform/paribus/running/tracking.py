@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from paribus.planning import Job
-from paribus.running import Engine, Event, Finished
+from paribus.running import Engine, Event, Finished, uninterrupted
+from paribus.running.worker import ignore_signals
 from paribus.store.record import RESULTS, Record
 from paribus.store.unfinished import unfinished
 
@@ -62,7 +63,8 @@ class Uploads:
         self._connection, there = context.Pipe()
         arguments = (there, self._tracker, str(self._folder))
         self._process = context.Process(target=main, args=arguments, name="paribus-tracker", daemon=True)
-        self._process.start()
+        with uninterrupted():
+            self._process.start()
         there.close()
         self._heard = time.monotonic()
 
@@ -116,9 +118,8 @@ def _finite(cell: Any) -> Any:
 def main(connection: Connection, tracker: dict[str, Any], folder: str) -> None:
     """What the tracker's process does: one thing after the other, until the first failure."""
     import os
-    import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_signals()
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)

@@ -34,7 +34,7 @@ def main(
     connection: Connection, runs: str, threads: int, paths: list[str], devices: str | None = None, artifacts: str = ""
 ) -> None:
     """Do what the driver sends until it says that there is no more."""
-    _ignore_signals()
+    ignore_signals()
     if devices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices
     sys.path.extend(path for path in paths if path not in sys.path)
@@ -52,7 +52,7 @@ def _asked(stops: dict[str, str], run: str) -> ShouldStop:
     return lambda: stops.get(run, "")
 
 
-def _ignore_signals() -> None:
+def ignore_signals() -> None:
     """Ctrl-C and the end of a batch job reach all processes; the driver decides what they mean."""
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name)]
     for number in numbers:
