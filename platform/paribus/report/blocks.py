@@ -52,7 +52,7 @@ def _claims(claimed: Sequence[Claimed]) -> Block:
         for one in claimed
     )
     heads = ("claim", *(["task"] if several else []), "answer", "why")
-    return Block("Claims", (), (Grid("What became of what was claimed before the runs", heads, rows, numbers=False),))
+    return Block("Claims", (), (Grid("What became of what was claimed before the runs", heads, rows, words=heads),))
 
 
 def _overall(whole: Sequence[Overall], ranked: Ranked, tasks: Sequence[Picture]) -> Block:

@@ -13,12 +13,12 @@ ROWS = 12  # of a curve; all points are in the CSV
 
 @dataclass(frozen=True)
 class Grid:
-    """The first column names the row; columns of `numbers` stand to the right."""
+    """The first column names the row; columns stand to the right and in one line unless they hold words."""
 
     title: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    numbers: bool = True
+    words: tuple[str, ...] = ()  # heads of columns
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _grid(grid: Grid) -> Iterator[str]:
-    sides = "l" + ("r" if grid.numbers else "l") * (len(grid.heads) - 1)
+    sides = "l" + "".join("l" if head in grid.words else "r" for head in grid.heads[1:])
     return _table([safe(head) for head in grid.heads], grid.rows, sides)
 
 

@@ -347,7 +347,7 @@ def _ledger_grid(taught: Taught) -> Grid:
         "best on validation",
         "with",
     )
-    return Grid("Ledger", heads, rows)
+    return Grid("Ledger", heads, rows, words=("dimensions", "with"))
 
 
 def _beside_grid(results: Results, taught: Taught) -> Iterator[Grid]:
@@ -374,7 +374,9 @@ def _front_grids(taught: Taught) -> Iterator[Grid]:
             (f"trial {t['number']}", *(general(value, 4) for value in t["values"]), setting_words(t["settings"]))
             for t in front(search)
         )
-        yield Grid("Front: no other trial is better on all objectives", ("trial", *names, "with"), rows)
+        yield Grid(
+            "Front: no other trial is better on all objectives", ("trial", *names, "with"), rows, words=("with",)
+        )
 
 
 def _importance_grids(taught: Taught) -> Iterator[Grid]:
@@ -399,12 +401,18 @@ def _ranking_grids(results: Results, taught: Taught) -> Iterator[Grid]:
         if len(found) > 1:
             rows = tuple((f"from {plural(count, 'trial')} on", " > ".join(order)) for count, order in found)
             yield Grid(
-                "Fewer trials would have ranked the arms otherwise", ("trials", "best first"), rows, numbers=False
+                "Fewer trials would have ranked the arms otherwise",
+                ("trials", "best first"),
+                rows,
+                words=("best first",),
             )
         elif found:
             rows = ((f"from {plural(found[0][0], 'trial')} on", " > ".join(found[0][1])),)
             yield Grid(
-                "Fewer trials would not have ranked the arms otherwise", ("trials", "best first"), rows, numbers=False
+                "Fewer trials would not have ranked the arms otherwise",
+                ("trials", "best first"),
+                rows,
+                words=("best first",),
             )
 
 
