@@ -124,7 +124,8 @@ def show(taught: dict[str, Any], *, over: bool) -> None:
     """The ledger and, of a tuning that is over, what to know before believing it."""
     from paribus.report.tuning import ledger, warnings
 
-    several = len({line.task for line in ledger(taught)}) > 1
+    lines = ledger(taught)
+    several = len({line.task for line in lines}) > 1
     rows = [
         (
             f"{line.arm} {line.task}".strip() if several else line.arm,
@@ -134,13 +135,15 @@ def show(taught: dict[str, Any], *, over: bool) -> None:
             line.failed,
             duration(line.seconds),
             "—" if line.best is None else f"{line.best:.4g}",
-            line.told,
         )
-        for line in ledger(taught)
+        for line in lines
     ]
     metric = taught["searches"][0]["metric"]["name"] if taught["searches"] else ""
-    heads = ["arm", "keys", "trials", "pruned", "failed", "device time", f"best {metric}", "with"]
-    table(f"Tuning by {taught['sampler']}, judged on {taught['split']}", heads, rows, right=heads[1:-1])
+    heads = ["arm", "keys", "trials", "pruned", "failed", "device time", f"best {metric}"]
+    table(f"Tuning by {taught['sampler']}, judged on {taught['split']}", heads, rows, right=heads[1:])
+    for row, line in zip(rows, lines, strict=True):
+        if line.best is not None:
+            plain(f"best of {row[0]}: {line.told}")
     for warning in warnings(taught) if over else ():
         note(f"{warning.code}: {warning.evidence}")
 
