@@ -89,5 +89,15 @@ def benchmarks(session: nox.Session) -> None:
     prepare(session)
     peers = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "benchmarks")
     run(session, "python", "-m", "pip", "install", "-q", "-c", str(CONSTRAINTS), *peers)
-    for name in ("startup", "overhead", "model_step", "memory", "report", "orchestration", "scale"):
+    for name in (
+        "startup",
+        "overhead",
+        "model_step",
+        "memory",
+        "report",
+        "verdicts",
+        "tuning",
+        "orchestration",
+        "scale",
+    ):
         run(session, "python", f"benchmarks/{name}.py", *session.posargs)
