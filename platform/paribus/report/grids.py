@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from paribus.report.lengths import Lengths
-from paribus.report.numbers import general, interval, short, signed
+from paribus.report.lengths import Gap, Lengths
+from paribus.report.numbers import MISSING, decimals, general, interval, level, short, signed
 from paribus.report.panels import Curves, Scatter
 from paribus.report.plots import Picture
 
@@ -70,3 +70,23 @@ def of_lengths(found: Lengths) -> Grid:
         for index, one in enumerate(found.bins)
     )
     return Grid(found.words.title, ("tokens", "examples", *found.means), rows)
+
+
+def of_gaps(found: Lengths) -> Grid | None:
+    """What each arm gains over the baseline by length; a table of its own, as single stretches were not asked for."""
+    if not found.gaps:
+        return None
+    places = decimals(gap.se for gap in found.gaps)
+    arms = tuple(dict.fromkeys(gap.arm for gap in found.gaps))
+    cells = {(gap.bin, gap.arm): _gained(gap, places, found.alpha) for gap in found.gaps}
+    rows = tuple((one.text, *(cells.get((one, arm), MISSING) for arm in arms)) for one in found.bins)
+    title = (
+        f"Improvement by length of the source, paired by seed, {level(found.alpha)} intervals (exploratory; "
+        f"* p < {general(found.alpha)} after Benjamini-Hochberg within this table)"
+    )
+    return Grid(title, ("tokens", *arms), rows)
+
+
+def _gained(gap: Gap, places: int, alpha: float) -> str:
+    words = f"{signed(gap.mean, places)} {interval(gap.interval.low, gap.interval.high, places)}".strip()
+    return words + "*" * (gap.p < alpha)

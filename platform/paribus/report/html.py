@@ -14,7 +14,7 @@ from paribus.report import figures, tables
 from paribus.report.attention import Attention, Example, Mosaic
 from paribus.report.comparison import Axis, Section, told_difference
 from paribus.report.findings import Findings
-from paribus.report.grids import Grid, of_curves, of_lengths, of_scatter
+from paribus.report.grids import Grid, of_curves, of_gaps, of_lengths, of_scatter
 from paribus.report.interactive import alive, script
 from paribus.report.panels import Words
 from paribus.report.pictures import drawn
@@ -102,6 +102,7 @@ class _Pictures:
         self.lengths = [
             _drawn(shown, found, figures.lengths(found, arms), of_lengths(found)) for found in [part.lengths] if found
         ]
+        self.gaps = part.lengths and of_gaps(part.lengths)
         self.attention = part.attention and _Attention(part.attention, arms, shown)
 
 

@@ -1,7 +1,8 @@
 """How scores change with the length of the source, beyond what was trained on too."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import nan, sqrt
 from statistics import fmean
 
 import numpy as np
@@ -10,6 +11,9 @@ from paribus.planning import MetricInfo, TaskInfo
 from paribus.report.numbers import general, listed
 from paribus.report.panels import Words
 from paribus.report.results import Results, metric_named
+from paribus.stats.correction import adjusted
+from paribus.stats.interval import NOWHERE, Interval, around
+from paribus.stats.paired import no_spread, p_different
 from paribus.store.kept import Array
 
 BINS = 12
@@ -36,6 +40,18 @@ class Bin:
         return str(self.low) if self.low == self.high else f"{self.low}–{self.high}"
 
 
+@dataclass(frozen=True)
+class Gap:
+    """How much better an arm is than its baseline on one stretch of lengths, over pairs of runs with one seed."""
+
+    arm: str
+    bin: Bin
+    mean: float
+    se: float
+    interval: Interval
+    p: float  # after Benjamini and Hochberg over all of them; nan where no test is possible
+
+
 @dataclass(frozen=True, eq=False)
 class Lengths:
     words: Words
@@ -45,6 +61,8 @@ class Lengths:
     longest: int | None  # in training
     values: Mapping[str, Mapping[int, tuple[float, ...]]]  # arm -> seed -> one value a bin
     means: Mapping[str, tuple[float, ...]]
+    gaps: tuple[Gap, ...]
+    alpha: float
 
 
 def lengths(results: Results, task: TaskInfo, metric: MetricInfo) -> Lengths | None:
@@ -72,9 +90,40 @@ def lengths(results: Results, task: TaskInfo, metric: MetricInfo) -> Lengths | N
     }
     means = {arm: tuple(fmean(row) for row in zip(*runs.values(), strict=True)) for arm, runs in values.items()}
     unit = f" ({chosen.unit})" if chosen.unit else ""
-    return Lengths(
-        _words(chosen, bins, longest, means), f"{chosen.title}{unit}", chosen.name, bins, longest, values, means
-    )
+    alpha = results.analysis.alpha_a_look
+    pairs = {arm: results.against(task.name).get(arm, results.baseline) for arm in values if arm != results.baseline}
+    gaps = _gaps(bins, values, pairs, 1 if chosen.direction == "max" else -1, alpha)
+    words = _words(chosen, bins, longest, means)
+    return Lengths(words, f"{chosen.title}{unit}", chosen.name, bins, longest, values, means, gaps, alpha)
+
+
+def _gaps(
+    bins: Sequence[Bin],
+    values: Mapping[str, Mapping[int, Sequence[float]]],
+    pairs: Mapping[str, str],
+    sign: int,
+    alpha: float,
+) -> tuple[Gap, ...]:
+    """Those of every arm with the baseline that it is paired with, stretch by stretch."""
+    found = []
+    for arm, baseline in pairs.items():
+        seeds = sorted(values[arm].keys() & values.get(baseline, {}).keys())
+        for at, one in enumerate(bins):
+            own, base = (np.array([values[name][seed][at] for seed in seeds]) for name in (arm, baseline))
+            if len(seeds) > 1 and np.isfinite(own - base).all():
+                found.append(_gap(arm, one, sign * own, sign * base, alpha))
+    corrected = adjusted([gap.p for gap in found], "bh")
+    return tuple(replace(gap, p=p) for gap, p in zip(found, corrected, strict=True))
+
+
+def _gap(arm: str, one: Bin, own: Array, base: Array, alpha: float) -> Gap:
+    differences = own - base
+    df = len(differences) - 1
+    mean, sd = float(differences.mean()), float(differences.std(ddof=1))
+    if no_spread(sd, own, base):
+        return Gap(arm, one, mean, 0.0, NOWHERE, nan)
+    se = sd / sqrt(len(differences))
+    return Gap(arm, one, mean, se, around(mean, se, df, 1 - alpha), float(p_different(mean, se, df)))
 
 
 def _joined(scores: Mapping[str, Columns]) -> Columns:

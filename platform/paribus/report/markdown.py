@@ -8,7 +8,7 @@ from paribus.report.attention import Attention
 from paribus.report.comparison import Axis, Forest, Line, Secondary, Section, told_difference
 from paribus.report.drawings import Drawing
 from paribus.report.findings import Findings
-from paribus.report.grids import Block, Grid, of_lengths
+from paribus.report.grids import Block, Grid, of_gaps, of_lengths
 from paribus.report.numbers import MISSING
 from paribus.report.samples import Samples, told
 
@@ -123,6 +123,8 @@ def _section(part: Section) -> Iterator[str]:
     yield from _details("Cost", _table(("arm", *part.cost_heads), costs, "l" + "r" * len(part.cost_heads)))
     if part.lengths:
         yield from _details("Length", _grid(of_lengths(part.lengths)))
+        if gaps := of_gaps(part.lengths):
+            yield from _details("Improvement by length", _grid(gaps))
     if part.attention:
         yield from _details("Attention", _heads(part.attention))
     if part.samples:
