@@ -343,6 +343,8 @@ def test_several_objectives_give_a_front_and_the_best_are_confirmed_on_fresh_see
         assert ("network.mixer.heads" in trial["settings"]) == (trial["settings"]["network.mixer"] == "attention")
     assert tuned.plan is not None
     assert tuned.plan.seeds == [2_000_001, 2_000_002]
+    counts = {row["arm"]: row["tuned_trials"] for row in reported(made, tuned).tables.runs}
+    assert counts == {arm.name: 0 if arm.name == "baseline" else 15 for arm in tuned.plan.arms}
     assert [arm.name for arm in tuned.plan.arms] == ["baseline", *(f"trial-{n}" for n in search["front"][:2])]
     made.store.database.save_plan(tuned.plan)
     again = lab(more).tune()
@@ -383,6 +385,9 @@ def test_a_report_shows_ledger_both_recipes_ranking_and_what_held_up(lab: MakeLa
     assert "Expected best loss of fewer trials" in titles
     assert {row["arm"] for row in findings.tables.named()["trials"][0]} == {"baseline", "one_head"}
     assert "Ledger" in page(findings)
+    runs = findings.tables.runs
+    assert {(row["arm"], row["tuned_trials"]) for row in runs} == {("baseline", 24), ("one_head", 24)}
+    assert len({row["config_hash"] for row in runs}) == 2
 
 
 def test_unequal_trials_and_values_at_an_edge_are_warned_of(lab: MakeLab) -> None:

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TypeAlias
 
 from paribus.errors import ParibusError
+from paribus.planning import Plan, hashed
 from paribus.report.attention import PLACES, label
 from paribus.report.claims import Claimed
 from paribus.report.comparison import Section
@@ -95,6 +96,8 @@ RUNS = (
     "peak_mem_bytes",
     "wall_s",
     "device",
+    "tuned_trials",
+    "config_hash",
     "git_rev",
     "run_id",
     "attempts",
@@ -110,6 +113,10 @@ def runs(results: Results) -> Table:
 
 def _runs(results: Results) -> Iterator[dict[str, Cell]]:
     tasks = {task.name: task for task in results.plan.tasks}
+    trials = _trials(results.plan)
+    configurations = {
+        (arm, task): hashed(setting) for arm, of in results.plan.settings.items() for task, setting in of.items()
+    }
     for run in results.plan.runs:
         outcome = results.outcome(run.arm, run.task, run.seed)
         record = outcome.record
@@ -121,6 +128,8 @@ def _runs(results: Results) -> Iterator[dict[str, Cell]]:
             "seed": run.seed,
             "status": outcome.status,
             "fail_reason": outcome.error,
+            "tuned_trials": trials.get((run.arm, run.task), 0),
+            "config_hash": configurations.get((run.arm, run.task), ""),
             "run_id": run.id,
             "attempts": outcome.attempts,
         }
@@ -139,6 +148,15 @@ def _runs(results: Results) -> Iterator[dict[str, Cell]]:
                 "value": score.value,
                 "value_reason": score.reason,
             }
+
+
+def _trials(plan: Plan) -> dict[tuple[str, str], int]:
+    """How many trials each arm's settings were chosen from; one search over all is that of every arm it proposed."""
+    if not plan.tuning:
+        return {}
+    found = {(search["arm"], search["task"]): len(search["trials"]) for search in plan.tuning["searches"]}
+    confirmed = (plan.tuning["confirm"] or {}).get("arms", ())
+    return found if not confirmed else {(arm, task): count for (_, task), count in found.items() for arm in confirmed}
 
 
 CONTRASTS = ("experiment", "task", "metric", "split", "unit", "role", *COLUMNS)
