@@ -10,7 +10,7 @@ import pytest
 from paribus.errors import ParibusError
 from paribus.planning import Plan
 from paribus.report import Findings, find
-from paribus.report.panels import thinned
+from paribus.report.panels import Curves, thinned
 from paribus.store.kept import Kept
 from paribus.store.record import Outcome
 
@@ -167,6 +167,24 @@ def test_one_arm_and_thirty_have_a_report(made: SimpleNamespace, arms: int) -> N
     found = find(*made.experiment(several, 3))
     assert len(found.sections[0].lines) == arms
     assert found.answer.endswith(".")
+
+
+def test_a_checkpoint_from_before_the_end_is_marked_on_its_curve(six_arms: Made) -> None:
+    plan, outcomes = six_arms
+    run = next(run for run in plan.runs if (run.arm, run.seed) == ("learned", 2))
+    record = outcomes[run.id].record
+    assert record is not None
+    at = record.curves["step"][1]
+    early = {**outcomes, run.id: replace(outcomes[run.id], record=replace(record, chosen_step=at))}
+    for before, after in ((outcomes, None), (early, at)):
+        curves = find(plan, before).sections[0].curves[0]
+        chosen = {(line.arm, line.seed): line.chosen for line in curves.lines if line.chosen}
+        assert chosen == ({} if after is None else {("learned", 2): (at, dict(curves_of(curves, "learned", 2))[at])})
+        assert ("Rings mark" in curves.words.caption) == bool(chosen)
+
+
+def curves_of(curves: Curves, arm: str, seed: int) -> tuple[tuple[float, float], ...]:
+    return next(line.points for line in curves.lines if (line.arm, line.seed) == (arm, seed))
 
 
 def test_thinned_curves_keep_ends_and_spikes() -> None:

@@ -118,6 +118,10 @@ def _curves(found: Curves, arms: Sequence[str], looks: Mapping[str, Style], widt
             .mark_line(strokeWidth=1, opacity=0.35)
             .encode(x=x, y=y, color=colour, detail=alt.Detail("seed:N"))
         )
+        rings = [{"arm": line.arm, "step": line.chosen[0], "value": line.chosen[1]} for line in lines if line.chosen]
+        if rings:
+            ring = alt.Chart(data(rings)).mark_point(size=22, strokeWidth=1, filled=False, opacity=0.8)
+            layers.append(ring.encode(x=x, y=y, color=colour))
     layers.append(alt.Chart(data(means)).mark_line(strokeWidth=2.4).encode(x=x, y=y, color=colour, strokeDash=dash))
     ends = [{"arm": line.arm, "step": line.points[-1][0], "value": line.points[-1][1]} for line in lines if line.failed]
     if ends:

@@ -35,6 +35,7 @@ class Line:
     seed: int
     failed: bool
     points: tuple[Point, ...]
+    chosen: Point | None = None  # where the weights that were tested are from, unless from the end
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +185,7 @@ def _curves(results: Results, task: TaskInfo, column: str, measure: MetricInfo) 
     log = min(values) > 0 and max(values) / min(values) > LOG_FROM and measure.bounds is None
     seeds = {len([line for line in lines if line.arm == arm]) for arm in arms}
     return Curves(
-        _curve_words(measure, means, max(seeds), bool(any(bands.values())), _each(lines)),
+        _curve_words(measure, means, max(seeds), bool(any(bands.values())), lines),
         f"{measure.title}{f' ({measure.unit})' if measure.unit else ''}, validation",
         log,
         lines,
@@ -201,7 +202,8 @@ def _lines(results: Results, task: str, column: str, *, thin: bool = True) -> It
             points = [(x, y) for x, y in zip(steps, values, strict=False) if x is not None and y is not None]
             if points:
                 failed = results.status(arm.name, task, seed) in FAILURES
-                yield Line(arm.name, seed, failed, tuple(thinned(points) if thin else points))
+                chosen = next((point for point in points[:-1] if point[0] == record.chosen_step), None)
+                yield Line(arm.name, seed, failed, tuple(thinned(points) if thin else points), chosen)
 
 
 def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
@@ -238,12 +240,14 @@ def _interval(sample: Sample) -> Interval:
 
 
 def _curve_words(
-    measure: MetricInfo, means: Mapping[str, Sequence[Point]], seeds: int, band: bool, each: bool
+    measure: MetricInfo, means: Mapping[str, Sequence[Point]], seeds: int, band: bool, lines: Sequence[Line]
 ) -> Words:
     last = {arm: points[-1][1] for arm, points in means.items() if points}
     ranked = sorted(last, key=lambda arm: last[arm], reverse=measure.direction == "max")
-    drawn = "Thin lines are seeds, thick ones means" if each else "Lines are means over seeds"
+    drawn = "Thin lines are seeds, thick ones means" if _each(lines) else "Lines are means over seeds"
     drawn += ", bands pointwise 95 % intervals." if band else "."
+    if _each(lines) and any(line.chosen for line in lines):
+        drawn += " Rings mark checkpoints that were chosen before the end."
     if not ranked:
         return Words(
             f"Validation {measure.title}", f"No arm has finished a run. {drawn}", "Learning curves of unfinished runs."
