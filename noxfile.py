@@ -1,6 +1,7 @@
-"""All commands to know: nox -s tests | slow | kills | ray | gpu | lint | types | benchmarks, in one environment."""
+"""All commands to know: nox -s tests | slow | kills | ray | s3 | gpu | lint | types | benchmarks; one environment."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def prepare(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The quick tests; arguments after -- go to pytest."""
     prepare(session)
-    quick = "not slow and not gpu and not kills and not ray"
+    quick = "not slow and not gpu and not kills and not ray and not s3"
     run(session, "pytest", "-n", "2", "--dist", "worksteal", "-m", quick, *session.posargs)
 
 
@@ -59,6 +60,22 @@ def ray(session: nox.Session) -> None:
     """Ray clusters on loopback, whose nodes and drivers die."""
     prepare(session)
     run(session, "pytest", "-m", "ray", *session.posargs)
+
+
+@nox.session
+def s3(session: nox.Session) -> None:
+    """A server of S3 that artifacts lie on; its packages want an older python-dateutil than the rest has."""
+    prepare(session)
+    wanted = Path("requirements/s3.txt").read_text()
+    folder = ENVIRONMENT / "s3"
+    stamp = folder / "installed"
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        run(session, "python", "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), "-r",
+            "requirements/s3.txt")  # fmt: skip
+        stamp.write_text(wanted)
+    session.env["PYTHONPATH"] = str(folder)
+    run(session, "pytest", "-m", "s3", *(session.posargs or ["tests/store"]))
 
 
 @nox.session

@@ -1,6 +1,11 @@
 """Run folders under a URL: whole or not there, found from anywhere, and no password is ever told."""
 
+import os
+import socket
+import subprocess
+import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,11 +68,83 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     served.close_all()
 
 
-@pytest.fixture(params=["memory", "file", "ftp"])
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A server of S3 that lets in who it knows, and the environment of a user of it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    user = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_MAX_ATTEMPTS": "1",
+        "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in user.items():
+            patch.setenv(name, value)
+        patch.setenv("INITIAL_NO_AUTH_ACTION_COUNT", "4")  # as many as make the bucket and the user
+        words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        log = tmp_path_factory.mktemp("s3") / "log.txt"
+        with log.open("w") as out, subprocess.Popen(words, stdout=out, stderr=out) as process:
+            try:
+                _wait_for(port, process, log)
+                yield {**user, **_registered()}
+            finally:
+                process.kill()
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + 60
+    while True:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _registered() -> dict[str, str]:
+    """A bucket, and the keys of a user who may do everything."""
+    import boto3
+
+    boto3.client("s3").create_bucket(Bucket="bucket")
+    users = boto3.client("iam")
+    users.create_user(UserName="me")
+    policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+    users.put_user_policy(UserName="me", PolicyName="everything", PolicyDocument=policy)
+    key = users.create_access_key(UserName="me")["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+@pytest.fixture
+def s3(endpoint: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket, for one whose environment says where it is and who asks."""
+    from s3fs import S3FileSystem
+
+    for name, value in endpoint.items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()  # those that others asked with
+    yield "s3://bucket"
+    S3FileSystem.clear_instance_cache()
+
+
+ON_S3 = pytest.param("s3", marks=pytest.mark.s3)
+
+
+def place(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    """A URL of some kind that nobody else writes to."""
+    known = {"ftp": "server", "s3": "s3"}
+    if kind in known:
+        return f"{request.getfixturevalue(known[kind])}/{folder.name}"
+    return f"{kind}://{folder}/artifacts/"
+
+
+@pytest.fixture(params=["memory", "file", "ftp", ON_S3])
 def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
-    if request.param == "ftp":
-        return Artifacts(f"{request.getfixturevalue('server')}/{tmp_path.name}")
-    return Artifacts(f"{request.param}://{tmp_path}/artifacts/")
+    return Artifacts(place(request.param, request, tmp_path))
 
 
 def folder_of(runs: Path, run: str, why: str = "") -> Path:
@@ -160,11 +237,31 @@ def test_a_password_is_hidden_wherever_it_stands() -> None:
     assert hidden("s3://bucket/x") == "s3://bucket/x"
 
 
+@pytest.mark.s3
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": SECRET}, r"cannot be used \(PermissionError: .*signature.*are right"),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, r"cannot be used \(NoCredentialsError: .*are right"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, r"cannot be used \(EndpointConnectionError: .*127\.0\.0\.1:9"),
+    ],
+)
+def test_s3_that_cannot_be_used_is_told_without_the_password(
+    changes: dict[str, str], told: str, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StoreError, match=rf"artifacts at s3://bucket/a {told}") as raised:
+        Artifacts(f"{s3}/a").check()
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["ftp", ON_S3])
 def test_what_one_machine_trained_another_finds_under_the_url(
-    write: Write, tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+    kind: str, write: Write, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = plan(load(write(), ["seeds=1"]))
-    run, url = planned.runs[0].id, f"{server}/shared"
+    run, url = planned.runs[0].id, place(kind, request, tmp_path)
 
     def pool(runs: Path) -> Pool:
         return Pool(runs, workers=1, threads=1, retries=0, artifacts=url)
@@ -193,10 +290,13 @@ def test_what_one_machine_trained_another_finds_under_the_url(
     assert Artifacts(url).names() == {run}
 
 
-def test_a_run_that_was_broken_off_on_one_machine_goes_on_on_another(write: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["file", ON_S3])
+def test_a_run_that_was_broken_off_on_one_machine_goes_on_on_another(
+    kind: str, write: Write, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     torch.set_num_threads(1)
     planned = plan(load(write(), ["seeds=1", "training.steps=40", "training.schedule=constant"]))
-    job, url = planned.job(planned.runs[0]), f"file://{tmp_path}/shared"
+    job, url = planned.job(planned.runs[0]), place(kind, request, tmp_path)
 
     def done(machine: str, stop_at: int = 10**9, artifacts: str = url) -> tuple[dict[str, Any], list[str]]:
         notes: list[str] = []
@@ -223,7 +323,8 @@ def test_a_run_that_was_broken_off_on_one_machine_goes_on_on_another(write: Writ
     assert ended["status"] == "ok"
     for name in ("scores", "order", "initial", "probes", "notes"):
         assert ended["record"][name] == straight["record"][name]
-    assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == [job.id]
+    assert Artifacts(url).names() == {job.id}
+    assert Artifacts(url)._listed(f"{Artifacts(url)._root}/{job.id}.resume") == []
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [job.id]
 
 
