@@ -24,8 +24,9 @@ from paribus.parts.optimizer import OptimizerSpec
 from paribus.parts.schedule import ScheduleSpec
 from paribus.planning import Job
 from paribus.training.evaluation import Evaluator
-from paribus.training.fit import Settings, evaluation_steps
+from paribus.training.fit import evaluation_steps
 from paribus.training.module import Micro, Stream, loss_of
+from paribus.training.settings import Settings
 
 
 class Model(lightning.LightningModule):

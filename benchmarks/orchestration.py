@@ -65,8 +65,9 @@ def bare(job: Job, steps: int | None = None) -> tuple[float, int]:
 
     from paribus.network import build
     from paribus.training.evaluation import Evaluator
-    from paribus.training.fit import Settings, evaluation_steps
+    from paribus.training.fit import evaluation_steps
     from paribus.training.module import Stream, loss_of
+    from paribus.training.settings import Settings
 
     settings = Settings.of(job)
     data, training = settings.data, settings.training

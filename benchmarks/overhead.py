@@ -21,8 +21,9 @@ from paribus.parts.optimizer import OptimizerSpec
 from paribus.parts.schedule import ScheduleSpec
 from paribus.planning import Job, plan
 from paribus.spec.load import load
-from paribus.training.fit import Settings, train
+from paribus.training.fit import train
 from paribus.training.module import Stream, loss_of
+from paribus.training.settings import Settings
 
 
 def bare(settings: Settings, steps: int) -> float:

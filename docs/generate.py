@@ -8,11 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pydantic.fields import FieldInfo
-
 from paribus.cli import COMMANDS
 from paribus.errors import shown
-from paribus.parts import FAMILIES, NotBuilt, Part, Strict, kinds
+from paribus.parts import FAMILIES, Part, Strict, kinds
 from paribus.spec.catalogue import described
 from paribus.spec.experiment import Experiment
 from paribus.spec.override import Group, slots
@@ -78,7 +76,7 @@ def rows(model: type[Strict], path: str) -> list[str]:
         field = model.model_fields[name]
         key = f"{path}{field.alias or name}"
         default = field.get_default(call_default_factory=True)
-        found.append(f"| `{key}` | `{told(default)}` | {field.description or ''}{limits(field)} |")
+        found.append(f"| `{key}` | `{told(default)}` | {field.description or ''} |")
         if isinstance(slot, Group) and not isinstance(default, list):
             found += rows(slot.model, f"{key}.")
     return found
@@ -87,14 +85,6 @@ def rows(model: type[Strict], path: str) -> list[str]:
 def told(value: object) -> str:
     """A default in short."""
     return value.kind if isinstance(value, Part) else "..." if isinstance(value, Strict) else shown(value)
-
-
-def limits(field: FieldInfo) -> str:
-    """What works so far of a key whose other values are refused."""
-    for marker in field.metadata:
-        if isinstance(marker, NotBuilt):
-            return f" (only {' or '.join(shown(value) for value in marker.works)} so far)"
-    return ""
 
 
 PAGES = {"commands.md": commands, "parts.md": parts, "keys.md": keys}

@@ -122,16 +122,18 @@ def engine(
     """The pool of this machine or of a cluster, and how many workers it has; with `uploads` a tracker gets results."""
     from paribus.running.local import Pool
 
-    threads = int(plan.machine["threads"])
+    threads, of_a_run = int(plan.machine["threads"]), int(plan.machine["devices"])
     if gpus_per_run is not None and not 0 < gpus_per_run <= 1:
         raise ParibusError(f"--gpus-per-run: got {gpus_per_run:g}, needs a share above 0 and up to 1, such as 0.25")
+    if gpus_per_run is not None and of_a_run > 1:
+        raise ParibusError(f"--gpus-per-run: got {gpus_per_run:g}, but machine.devices gives a run {of_a_run} GPUs")
     if on != "local":
         cluster, count = _cluster(plan, store, workers, gpus_per_run, on, say)
         return tracked(cluster, uploads, plan, store), count
     shares = _shares(plan, gpus_per_run or 1.0)
     if gpus_per_run is not None and not shares:
         raise MachineError("--gpus-per-run: no GPU was found here, or machine.accelerator asks for another device")
-    count = workers if workers is not None else len(shares) or max(1, cores() // threads)
+    count = workers if workers is not None else len(shares) or max(1, cores() // (threads * of_a_run))
     if count < 1:
         raise ParibusError(f"--workers: got {count}, needs a whole number above 0")
     devices = [shares[number % len(shares)] for number in range(count)] if shares else []
@@ -154,22 +156,30 @@ def _cluster(
     from paribus.running import ray
 
     ray.join(on)
-    threads, accelerator = int(plan.machine["threads"]), plan.machine["accelerator"]
-    gpus = (gpus_per_run or 1.0) if accelerator in ("auto", "cuda") and ray.has_gpus() else 0.0
+    accelerator, of_a_run = plan.machine["accelerator"], int(plan.machine["devices"])
+    threads = int(plan.machine["threads"])
+    gpus = (gpus_per_run or float(of_a_run)) if accelerator in ("auto", "cuda") and ray.has_gpus() else 0.0
     if gpus_per_run is not None and not gpus:
         raise MachineError("--gpus-per-run: the cluster has no GPU, or machine.accelerator asks for another device")
-    count = workers or max(1, ray.places(threads, gpus))
+    count = workers or max(1, ray.places(threads * of_a_run, gpus))
     retries = int(plan.machine["retries"])
     artifacts = store.artifacts.url if store.artifacts is not None else ""
     cluster = ray.Cluster(
-        store.runs, workers=count, threads=threads, retries=retries, gpus=gpus, artifacts=artifacts, say=say
+        store.runs,
+        workers=count,
+        threads=threads,
+        cores=threads * of_a_run,
+        retries=retries,
+        gpus=gpus,
+        artifacts=artifacts,
+        say=say,
     )
     return cluster, count
 
 
 def usual_workers(plan: Plan) -> int:
     """How many runs are trained at once where nobody says it: one for each GPU, or for the threads of each run."""
-    return len(_shares(plan, 1.0)) or max(1, cores() // int(plan.machine["threads"]))
+    return len(_shares(plan, 1.0)) or max(1, cores() // (int(plan.machine["threads"]) * int(plan.machine["devices"])))
 
 
 def prober(plan: Plan, folder: Path) -> Engine:
@@ -212,7 +222,7 @@ def tracked(engine: Engine, uploads: "Uploads | None", planned: Plan, store: Sto
 
 
 def _shares(plan: Plan, share: float) -> list[str]:
-    """The GPU of each worker, the first ones on different GPUs; none where runs train on the CPU."""
+    """The GPUs of each worker, the first ones on different GPUs; none where runs train on the CPU."""
     if plan.machine["accelerator"] not in ("auto", "cuda"):
         return []
     import torch
@@ -221,7 +231,11 @@ def _shares(plan: Plan, share: float) -> list[str]:
         return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
-    return names * int(1 / share + 1e-9)
+    size = int(plan.machine["devices"])
+    if size > len(names):
+        raise MachineError(f"machine.devices is {size}, but {len(names)} GPUs are here")
+    groups = [",".join(names[start : start + size]) for start in range(0, len(names) - size + 1, size)]
+    return groups * int(1 / share + 1e-9)
 
 
 def run(
@@ -281,7 +295,8 @@ def loaded_run(run: str, *, store: str | None = None, artifacts: str | None = No
     from safetensors.torch import load_file
 
     from paribus.network import assemble
-    from paribus.training.fit import WEIGHTS, Settings
+    from paribus.store.record import WEIGHTS
+    from paribus.training.settings import Settings
 
     opened = open_store(store, create=False, artifacts=artifacts)
     member = opened.find(run)

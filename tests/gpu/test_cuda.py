@@ -17,8 +17,8 @@ from paribus.planning import plan
 from paribus.promises import building
 from paribus.promises.examples import Shape
 from paribus.spec.load import load
-from paribus.training.fit import Settings
 from paribus.training.module import Stream, loss_of
+from paribus.training.settings import Settings
 
 pytestmark = [
     pytest.mark.gpu,

@@ -43,14 +43,18 @@ def test_a_place_beyond_the_last_is_an_error() -> None:
         norm(torch.randn(2, 4, C), None, torch.arange(4).unsqueeze(0))
 
 
-def _half(rank: int, folder: str) -> None:
+def _half(rank: int, folder: str, places: int | None) -> None:
     x, mask = _example()
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    norm = Batch(C, momentum=0.1, eps=1e-5, sync=True).double()
+    norm = Batch(C, momentum=0.1, eps=1e-5, sync=True, places=places).double()
+    mine = mask[2 * rank : 2 * rank + 2]
+    longest = int(mine.sum(1).max())  # each device pads to its own
     part = x[2 * rank : 2 * rank + 2].requires_grad_()
-    found = norm(part, mask[2 * rank : 2 * rank + 2], torch.arange(4).unsqueeze(0))
+    found = norm(part[:, :longest], mine[:, :longest], torch.arange(longest).unsqueeze(0))
+    found = found * mine[:, :longest, None]
     (found**3).sum().backward()
-    torch.save((found.detach(), part.grad, norm.running_variance), f"{folder}/{rank}")
+    whole = torch.nn.functional.pad(found.detach(), (0, 0, 0, 4 - longest))
+    torch.save((whole, part.grad, norm.running_variance), f"{folder}/{rank}")
     torch.distributed.destroy_process_group()
 
 
@@ -60,14 +64,18 @@ def _example() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.slow
-def test_in_step_two_devices_have_the_statistics_and_gradients_of_the_whole_batch(tmp_path: Path) -> None:
-    multiprocessing.spawn(_half, (str(tmp_path),), nprocs=2)
+@pytest.mark.parametrize("places", [None, 5])
+def test_in_step_two_devices_have_the_statistics_and_gradients_of_the_whole_batch(
+    tmp_path: Path, places: int | None
+) -> None:
+    multiprocessing.spawn(_half, (str(tmp_path), places), nprocs=2)
     x, mask = _example()
-    norm = Batch(C, momentum=0.1, eps=1e-5).double()
-    found = norm(x.requires_grad_(), mask, torch.arange(4).unsqueeze(0))
+    norm = Batch(C, momentum=0.1, eps=1e-5, places=places).double()
+    found = norm(x.requires_grad_(), mask, torch.arange(4).unsqueeze(0)) * mask.unsqueeze(-1)
     (found**3).sum().backward()
     halves = [torch.load(tmp_path / str(rank)) for rank in range(2)]
     assert x.grad is not None
     assert (torch.cat([half[0] for half in halves]) - found).abs().max() < 1e-12
     assert (torch.cat([half[1] for half in halves]) - x.grad).abs().max() < 1e-10
-    assert (halves[1][2] - norm.running_variance).abs().max() < 1e-12
+    for half in halves:
+        assert (half[2] - norm.running_variance).abs().max() < 1e-12

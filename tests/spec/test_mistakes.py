@@ -375,9 +375,21 @@ MISTAKES = {
         "analysis: {variance: pooled, pairing: none}\n",
         "3:11  analysis: `variance: pooled` takes the seed out of all arms, so it needs `pairing: seed`",
     ),
-    "work that comes later": (
+    "a way for devices to work together that networks of this size do not need": (
+        "machine: {devices: 2, strategy: fsdp}\n",
+        "3:33  machine.strategy: got 'fsdp'. Needs one of: auto, ddp, ddp_find_unused_parameters_true",
+    ),
+    "a way for one device to work together": (
         "machine: {strategy: ddp}\n",
-        "3:21  machine.strategy: not built yet: only 'auto' works, got 'ddp'",
+        "3:21  machine.strategy: got 'ddp', but it has no place to act with one device",
+    ),
+    "more devices than a batch has examples": (
+        "machine: {devices: 65}\n",
+        "3:20  machine.devices: got 65, more than the 64 examples of a batch",
+    ),
+    "batch norm over a share of the batch": (
+        "network: {norm: batch}\nmachine: {devices: 2}\n",
+        "3:17  network.norm: batch norm would see the share of one device only, so with several it needs `sync: true`, got false",
     ),
     "key heads that do not divide the heads": (
         "network: {mixer: {key_heads: 3}}\n",

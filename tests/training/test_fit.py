@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import torch
 
+from paribus.errors import MachineError
 from paribus.planning import Job, plan
 from paribus.spec.load import load
 from paribus.spec.training import Evaluate, Training
 from paribus.store.record import Record
-from paribus.training import fit
 from paribus.training.fit import evaluation_steps, train
+from paribus.training.settings import Settings, device_of
 
 Write = Callable[..., Path]
 Trained = Callable[..., Record]
@@ -197,10 +198,10 @@ def test_a_run_out_of_time_is_a_timeout_and_never_silently_shorter(write: Write,
 
 def test_an_accelerator_that_is_not_there_is_told(write: Write, tmp_path: Path) -> None:
     if torch.cuda.is_available():
-        assert fit.device_of(machine("cuda")).type == "cuda"
+        assert device_of(machine("cuda")).type == "cuda"
         return
-    with pytest.raises(fit.MachineError, match=r"machine\.accelerator is cuda, but torch finds no cuda device here"):
-        fit.device_of(machine("cuda"))
+    with pytest.raises(MachineError, match=r"machine\.accelerator is cuda, but torch finds no cuda device here"):
+        device_of(machine("cuda"))
 
 
 def machine(accelerator: str) -> Any:
@@ -227,7 +228,6 @@ def test_validation_is_looked_at_when_the_file_says_and_at_the_end(every: float,
 
 def test_weight_decay_spares_biases_norms_and_tables(write: Write) -> None:
     from paribus.network import build
-    from paribus.training.fit import Settings
 
     settings = Settings.of(job(write(), ("network.position=learned", "training.optimizer.weight_decay=0.1")))
     network = build(settings.network, settings.data.sizes(), 1)

@@ -97,6 +97,7 @@ class Surroundings:
     side: str  # "encoder" or "decoder"
     bidirectional: bool = False  # whether a mixer may read from both ends
     accumulate: int = 1
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -260,21 +261,3 @@ AnyDecoding = Annotated[Part, Swappable("decoding", "greedy")]
 AnyOptimizer = Annotated[Part, Swappable("optimizer", "adam")]
 AnySchedule = Annotated[Part, Swappable("schedule", "cosine")]
 AnyTracker = Annotated[Part, Swappable("tracker")]
-
-
-@dataclass(frozen=True)
-class NotBuilt:
-    """Marks a setting of which only some values work so far; the others are refused, never ignored."""
-
-    works: tuple[Any, ...] = (None,)
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self.refuse, handler(source))
-
-    def refuse(self, value: Any) -> Any:
-        if not any(value == known and type(value) is type(known) for known in self.works):
-            only = " or ".join(shown(known) for known in self.works)
-            raise PydanticCustomError(
-                "not_built", "{message}", {"message": f"not built yet: only {only} works, got {shown(value)}"}
-            )
-        return value

@@ -53,12 +53,14 @@ class Cluster(Pool):
         *,
         workers: int,
         threads: int,
+        cores: int,
         retries: int,
         gpus: float = 0.0,
         artifacts: str = "",
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         super().__init__(runs, workers=workers, threads=threads, retries=retries, artifacts=artifacts)
+        self._cores = cores  # of each worker: threads for each device of a run
         self._gpus = gpus
         self._tell = say
         self._mark = unfinished(runs / "shared")
@@ -86,12 +88,12 @@ class Cluster(Pool):
             self._idle_since = None
             if not any(_remote(worker).host for worker in self._workers):
                 self._tell(
-                    f"the cluster has no place free yet ({wanted(self._threads, self._gpus)} for each run); waiting"
+                    f"the cluster has no place free yet ({wanted(self._cores, self._gpus)} for each run); waiting"
                 )
 
     def _start(self, number: int) -> Worker:
         rest = {"threads": self._threads, "paths": list(sys.path), "artifacts": self._artifacts}
-        remote = Remote(self._runs, self._mark / self._token, self._gpus, rest)
+        remote = Remote(self._runs, self._mark / self._token, self._cores, self._gpus, rest)
         return Worker(number, remote, remote.outlet)
 
     def _say(self, worker: Worker, message: Any) -> bool:
@@ -122,10 +124,10 @@ def _remote(worker: Worker) -> "Remote":
 class Remote:
     """A worker on some node, as the pool sees a process: started, heard, ended."""
 
-    def __init__(self, runs: Path, mark: Path, gpus: float, rest: dict[str, Any]) -> None:
+    def __init__(self, runs: Path, mark: Path, cores: int, gpus: float, rest: dict[str, Any]) -> None:
         import ray
 
-        options: dict[str, Any] = {"num_cpus": rest["threads"], "num_gpus": gpus, "scheduling_strategy": "SPREAD"}
+        options: dict[str, Any] = {"num_cpus": cores, "num_gpus": gpus, "scheduling_strategy": "SPREAD"}
         remote: Any = ray.remote  # its types know no groups
         relay = remote(concurrency_groups={"hearing": 1, "saying": 1}, **options)(Relay)
         self._relay: Any = relay.remote(str(runs), str(mark), rest, str(Path.cwd()), version("paribus"))
@@ -450,7 +452,7 @@ def _why_not(address: str, said: str) -> str:
     return f"the Ray cluster at {address} cannot be joined from here: {lines[-1]}"
 
 
-def places(threads: int, gpus: float) -> int:
+def places(cores: int, gpus: float) -> int:
     """How many workers the nodes of the cluster have room for."""
     import ray
 
@@ -459,7 +461,7 @@ def places(threads: int, gpus: float) -> int:
     for found in nodes():
         if found["Alive"]:
             has = found["Resources"]
-            room = int(has.get("CPU", 0) // threads)
+            room = int(has.get("CPU", 0) // cores)
             if gpus:
                 room = min(
                     room, int(has.get("GPU", 0)) * int(1 / gpus + 1e-9) if gpus <= 1 else int(has.get("GPU", 0) // gpus)
@@ -476,6 +478,6 @@ def has_gpus() -> bool:
     return bool(resources().get("GPU", 0))
 
 
-def wanted(threads: int, gpus: float) -> str:
+def wanted(cores: int, gpus: float) -> str:
     """The resources of a worker, in words."""
-    return f"{threads} CPU" + (f" and {gpus:g} GPU" if gpus else "")
+    return f"{cores} CPU" + (f" and {gpus:g} GPU" if gpus else "")

@@ -41,7 +41,9 @@ def main(
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     stops: dict[str, str] = {}
     threading.Thread(target=_listen, args=(connection, inbox, stops), daemon=True).start()
-    prepare(threads)
+    from paribus.training import prepare
+
+    prepare(threads)  # while the driver is still busy
     connection.send({"type": "ready"})
     while (message := inbox.get()) is not None:
         job = Job(**message["job"])
@@ -78,19 +80,6 @@ def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]", stops: dict
 def working_folder(runs: Path, run: str, process: int, host: str = "") -> Path:
     """Where an attempt writes before it is known whether there will be a result."""
     return unfinished(runs / run, process, host)
-
-
-def prepare(threads: int) -> None:
-    """Load what every job needs while the driver is still busy."""
-    import logging
-    import warnings
-
-    warnings.filterwarnings("ignore")
-    import torch
-
-    torch.set_num_threads(threads)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    import paribus.training.fit  # noqa: F401
 
 
 def resume_folder(runs: Path, run: str) -> Path:
@@ -163,7 +152,10 @@ def _train(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop, artifact
                 artifacts.place(folder.parent / job.id)
                 artifacts.forget(job.id)
         shutil.rmtree(resume, ignore_errors=True)
-    return {"type": "done", "status": record.status, "reason": record.reason, "record": records.tree(record)}
+    # A group of processes leaves its traces in the libraries of this one.
+    spoiled = int(job.machine["devices"]) > 1 and "floor" not in job.settings
+    tree = records.tree(record)
+    return {"type": "done", "status": record.status, "reason": record.reason, "record": tree, "spoiled": spoiled}
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt, PlainValidator, PositiveInt, WithJso
 from pydantic_core import PydanticCustomError
 
 from paribus.errors import shown
-from paribus.parts import NotBuilt, Strict
+from paribus.parts import Strict
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -37,8 +37,14 @@ class Checkpoint(Strict):
 
 class Machine(Strict):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="what trains")
-    devices: Annotated[PositiveInt, NotBuilt((1,))] = Field(1, description="for one run")
-    strategy: Annotated[str, NotBuilt(("auto",))] = Field("auto", description="as Lightning's")
+    devices: PositiveInt = Field(
+        1, le=1024, description="for one run, which shares out each batch among them; on CPU they are processes"
+    )
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = Field(
+        "auto",
+        description="how several devices work together, as Lightning calls it; auto is ddp, the other one is for "
+        "networks of which some parameters do nothing in some steps",
+    )
     precision: Literal[32, "bf16", 16] = Field(32, description="part of a run's identity")
     compile: bool = Field(False, description="torch.compile the network; needs a C++ compiler")
     threads: PositiveInt = Field(1, le=1024, description="per run on CPU")

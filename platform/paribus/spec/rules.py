@@ -34,6 +34,7 @@ def rules(experiment: Experiment, network: Architecture) -> list[Complaint]:
         *_tasks_fit(experiment),
         *_embeddings_fit(experiment),
         *_budget(experiment),
+        *_devices(experiment),
         *_metrics(experiment),
     ]
 
@@ -57,6 +58,7 @@ def _parts_fit(experiment: Experiment, network: Architecture) -> Iterator[Compla
                     side=side,
                     bidirectional=side == "encoder",
                     accumulate=experiment.training.accumulate,
+                    devices=experiment.machine.devices,
                 )
                 at = written_at(experiment.network, side, index, name)
                 allowed = getattr(part, "places", None)
@@ -93,7 +95,7 @@ def _position_fits(experiment: Experiment, side: str, stack: Stack) -> Iterator[
 
 
 def _needed(need: str) -> Path:
-    return split(need) if need.startswith("training.") else ("network", *split(need))
+    return split(need) if need.startswith(("training.", "machine.")) else ("network", *split(need))
 
 
 def written_at(network: Network, side: str, index: int, field: str) -> Path:
@@ -162,6 +164,19 @@ def _budget(experiment: Experiment) -> Iterator[Complaint]:
             f"got {every}, more than the budget of {training.steps} steps; 1.0 evaluates at the end only",
             needs=(("training", "steps"),),
         )
+
+
+def _devices(experiment: Experiment) -> Iterator[Complaint]:
+    """Several devices share out each batch."""
+    machine, size = experiment.machine, experiment.training.batch.examples
+    if machine.devices == 1 and machine.strategy != "auto":
+        told = f"got {shown(machine.strategy)}, but it has no place to act with one device"
+        yield Complaint(("machine", "strategy"), told, needs=(("machine", "devices"),))
+    if machine.devices > 1 and machine.accelerator == "mps":
+        yield Complaint(("machine", "devices"), f"got {machine.devices}, but there is one mps device only")
+    if size is not None and size < machine.devices:
+        told = f"got {machine.devices}, more than the {size} examples of a batch"
+        yield Complaint(("machine", "devices"), told, needs=(("training", "batch", "examples"),))
 
 
 def match_fits(experiment: Experiment) -> Iterator[Complaint]:

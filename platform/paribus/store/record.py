@@ -10,6 +10,7 @@ from paribus.errors import StoreError
 
 FORMAT = 1
 FILE = "record.json"
+WEIGHTS = "weights.safetensors"  # beside it, of the chosen step
 
 # Statuses of a run. Results are not trained again; the others are, by the next `paribus run`.
 RESULTS = ("ok", "diverged")

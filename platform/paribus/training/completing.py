@@ -7,15 +7,17 @@ from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 
-import lightning
+from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
 from paribus.errors import MachineError
 from paribus.network import assemble
 from paribus.planning import Job
-from paribus.store.record import Record, Score
+from paribus.store.record import WEIGHTS, Record, Score
 from paribus.training.evaluation import Evaluator
-from paribus.training.fit import PRECISIONS, WEIGHTS, Settings, device_of
+from paribus.training.group import Place
+from paribus.training.settings import Settings, device_of
+from paribus.training.trainer import trainer_of
 
 
 def completed(job: Job, record: Record, folder: Path) -> Record:
@@ -29,14 +31,7 @@ def completed(job: Job, record: Record, folder: Path) -> Record:
     device = device_of(settings.machine)
     network = assemble(settings.network, settings.data.sizes())
     network.load_state_dict(load_file(folder / WEIGHTS))
-    trainer = lightning.Trainer(
-        accelerator=device.type,
-        devices=1,
-        precision=PRECISIONS[settings.precision],  # type: ignore[arg-type]
-        logger=False,
-        enable_checkpointing=False,
-        default_root_dir=folder,
-    )
+    trainer = trainer_of(settings, Place(), device, 0, Callback(), folder)  # for its precision alone
     evaluator = Evaluator(network.to(device), settings.decoding, device, trainer.precision_plugin.val_step_context)
     scores: list[Score] = []
     for split, found in groupby(missing, key=lambda place: place[0]):

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -73,6 +73,10 @@ class Reading:
         targets = self.targets.flatten()
         return targets if self.places_N is None else targets[self.places_N]
 
+    def unasked(self) -> "Reading":
+        """The same batch with nothing asked of it."""
+        return Reading.of(self.batch, torch.full_like(self.targets, IGNORED), self.rows)
+
     def to(self, device: torch.device) -> "Reading":
         if device.type == "cpu":
             return self
@@ -100,6 +104,12 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @cached_property
+    def asked(self) -> Indices:
+        """Targets of each example that count."""
+        asked: Indices = np.add.reduceat((self.targets.flat != IGNORED).astype(np.int64), self.targets.starts)
+        return asked
 
     def reading(self, rows: Indices) -> Reading:
         source, source_lengths = (None, None) if self.source is None else self.source.padded(rows, PAD)

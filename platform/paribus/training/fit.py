@@ -1,16 +1,10 @@
 """Train one run: from plain settings to a record, in the folder that the run's files go to."""
 
-import contextlib
-import json
 import math
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +15,24 @@ from lightning.pytorch.callbacks import Callback
 from safetensors.torch import save_file
 
 from paribus.cost import cost
-from paribus.errors import MachineError
 from paribus.network import Network, build
-from paribus.parts import Part, Swappable, spec_class
-from paribus.parts.task import TaskSpec
-from paribus.planning import RESULTS_VERSION, Job
-from paribus.spec.machine import Machine, seconds
-from paribus.spec.network import Architecture
+from paribus.parts import spec_class
+from paribus.planning import Job
+from paribus.spec.machine import seconds
 from paribus.spec.training import Training
-from paribus.store.record import Record, Score
+from paribus.store.record import WEIGHTS, Record, Score
 from paribus.training import probes
 from paribus.training.checkpoint import Checkpoints, Keeper
-from paribus.training.data import Dataset, Order, dataset
+from paribus.training.data import Order
+from paribus.training.environment import environment, forget_peak, peak_bytes
 from paribus.training.evaluation import Evaluator, Hear
+from paribus.training.group import Place, leading
 from paribus.training.kept import Listener, keep
-from paribus.training.module import Diverged, Learner, Micro, Stream
+from paribus.training.module import Diverged, Learner, Micro
+from paribus.training.settings import Settings, device_of
 from paribus.training.streams import fingerprints
+from paribus.training.trainer import go_on, learner_of, stream_of, trainer_of
 
-WEIGHTS = "weights.safetensors"
-PRECISIONS: dict[int | str, str] = {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"}  # as Lightning calls them
 EVERY = 20  # steps between looks at the losses, so that a GPU is not waited for at each
 REPORT = 0.25  # seconds between progress messages
 
@@ -53,50 +46,6 @@ class Stopped(Exception):
     def __init__(self, status: str, reason: str) -> None:
         self.status = status
         super().__init__(reason)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A run's settings, rebuilt from plain data."""
-
-    network: Architecture
-    training: Training
-    task: TaskSpec
-    data: Dataset
-    decoding: Part
-    precision: int | str
-    machine: Machine
-    seed: int
-
-    @classmethod
-    def of(cls, run: Job) -> "Settings":
-        tree = run.settings
-        network = Architecture.model_validate(tree["network"])
-        task = Swappable("task").validate(tree["task"])
-        assert isinstance(task, TaskSpec)
-        return cls(
-            network=network,
-            training=Training.model_validate(tree["training"]),
-            task=task,
-            data=dataset(
-                json.dumps(tree["task"], sort_keys=True), network.family, network.embeddings.shared_vocabulary
-            ),
-            decoding=Swappable("decoding").validate(tree["decoding"]),
-            precision=tree["precision"],
-            machine=Machine.model_validate(run.machine),
-            seed=run.seed,
-        )
-
-
-def device_of(machine: Machine) -> torch.device:
-    """What to train on; raises MachineError where this machine lacks it."""
-    wanted = machine.accelerator
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wanted == "auto":
-        wanted = "cuda" if there["cuda"] else "cpu"
-    if not there[wanted]:
-        raise MachineError(f"machine.accelerator is {wanted}, but torch finds no {wanted} device here; use cpu or auto")
-    return torch.device(wanted)
 
 
 def train(
@@ -114,7 +63,7 @@ def train(
     initial = fingerprints(network)
     costs = cost(settings.network, settings.data.sizes(), settings.data.lengths())
     checkpoints = Checkpoints(resume, settings.machine.checkpoint, settings.machine.devices, keeper)
-    watch = Watch(settings, network, costs.flops_per_token, device, progress, asked, checkpoints)
+    watch = Watch(run, settings, network, costs.flops_per_token, device, progress, asked, checkpoints)
     status, reason, fail_step = "ok", "", None
     scores: list[Score] = []
     peak = None
@@ -151,7 +100,7 @@ def train(
         curves=watch.curves(),
         order=watch.order,
         initial=initial,
-        environment=environment(device, compiled=settings.machine.compile),
+        environment=environment(device, settings.machine),
         probes=watch.probes,
         notes=checkpoints.notes,
     )
@@ -168,6 +117,7 @@ GATHERED = (
 class Watch(Callback):
     """Sees every step of a run: losses, evaluations, the best weights, time and requests to stop."""
 
+    job: Job
     settings: Settings
     network: Network
     flops_per_token: float
@@ -195,46 +145,24 @@ class Watch(Callback):
     def fit(self, folder: Path) -> None:
         """Train to the end of the budget, or until something ends it."""
         training = self.settings.training
-        data = self.settings.data
+        place = Place(0, self.settings.machine.devices)
         self._before = self.checkpoints.newest()
         self._recall()
-        stream = Stream(data.split("training"), training, self.settings.seed, self.flops_per_token, start=self.step)
+        stream = stream_of(self.settings, place, self.flops_per_token, self.step)
         self._steps = stream.steps()
         self._evaluations = evaluation_steps(training, self._steps)
         self._began = time.perf_counter() - self.seconds
         self._told = 0.0
         self._limit = seconds(self.settings.machine.time_limit) if self.settings.machine.time_limit else math.inf
         self._hash = stream.hash_before_start()
-        mixed = PRECISIONS[self.settings.precision]
-        # With mixed precision Lightning lets no gradient be clipped before a fused optimizer step.
-        fused = self.device.type in ("cpu", "cuda") and mixed == "32-true"
-        learner = Learner(self.network, training, self.settings.seed, fused=fused)
-        trainer = lightning.Trainer(
-            accelerator=self.device.type,
-            devices=1,
-            precision=mixed,  # type: ignore[arg-type]
-            max_steps=self._steps - self.step,
-            max_epochs=-1,
-            accumulate_grad_batches=training.accumulate,
-            gradient_clip_val=training.clip_norm,
-            callbacks=[self],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            limit_val_batches=0,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-        )
+        learner = learner_of(self.settings, self.network, place, self.device)
+        trainer = trainer_of(self.settings, place, self.device, self._steps - self.step, self, folder)
         self.evaluator = Evaluator(
             self.network, self.settings.decoding, self.device, trainer.precision_plugin.val_step_context
         )
-        self.network.train()
-        if self.settings.machine.compile:
-            self.network.compile()
         if self.step < self._steps and not self.done:
-            trainer.fit(learner, train_dataloaders=stream)
+            with leading(self.job, place, self.device, self._before, folder):
+                trainer.fit(learner, train_dataloaders=stream)
 
     def _recall(self) -> None:
         """Bring back what the checkpoint holds; the optimizer waits until Lightning has made it."""
@@ -247,8 +175,7 @@ class Watch(Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, Learner)
         if self._before is not None:
-            trainer.optimizers[0].load_state_dict(self._before["optimizer"])
-            trainer.precision_plugin.load_state_dict(self._before["precision"])
+            go_on(trainer, self._before)
             pl_module.put_back(self._before["losses"])
             self._before = None
         self._began = time.perf_counter() - self.seconds
@@ -292,7 +219,8 @@ class Watch(Callback):
         early = self.settings.training.early_stop is not None
         if self.step == 0 or self.step + 1 == self._steps or (early and self.step + 1 in self._evaluations):
             began = time.perf_counter()
-            looked = probes.attention(self.network, self._newest.reading.batch, self.evaluator.precision)
+            whole = self.settings.data.split("training").reading(self._newest.rows).to(self.device)
+            looked = probes.attention(self.network, whole.batch, self.evaluator.precision)
             seen = {**probes.gradients(self.network), **looked}
             finite = {name: value for name, value in seen.items() if math.isfinite(value)}  # JSON has no others
             self.probes["last" if self.step else "first"] = finite
@@ -303,7 +231,7 @@ class Watch(Callback):
     ) -> None:
         assert isinstance(batch, Micro) and isinstance(pl_module, Learner)
         self.tokens += batch.tokens
-        self._hash.update(batch.reading.rows.tobytes())
+        self._hash.update(batch.rows.tobytes())
         if batch.micro + 1 < self.settings.training.accumulate:
             return
         self.step = batch.step + 1
@@ -425,59 +353,3 @@ def evaluation_steps(training: Training, steps: int) -> set[int]:
     return {max(1, round(index * steps * every)) for index in range(1, count + 1) if index * every <= 1 + 1e-9} | {
         steps
     }
-
-
-def environment(device: torch.device, *, compiled: bool = False) -> dict[str, Any]:
-    """What the numbers of a run may depend on besides its settings."""
-    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
-    return {
-        "paribus": version("paribus"),
-        "results": RESULTS_VERSION,
-        "torch": torch.__version__,
-        "lightning": lightning.__version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "device": device.type,
-        "device_name": name,
-        "devices": 1,
-        "threads": torch.get_num_threads(),
-        "tf32": torch.backends.cuda.matmul.allow_tf32,
-        "compile": compiled,
-        "revision": _revision(),
-    }
-
-
-@cache
-def _revision() -> str:
-    """The commit of the code that is run, with a mark if it was changed since; empty outside a repository."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
-
-
-def forget_peak(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        return
-    with contextlib.suppress(OSError):  # Linux: start the high-water mark of this process anew
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_bytes(device: torch.device) -> int | None:
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated())
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return None
-    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "")
-    return int(line.split()[1]) * 1024 if line else None

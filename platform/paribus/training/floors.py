@@ -22,10 +22,12 @@ from torch import Tensor
 from paribus.cost import cost
 from paribus.network import Batch, Network, build
 from paribus.planning import Job
+from paribus.spec.machine import Machine
 from paribus.store.record import Record, Score
 from paribus.training.data import Dataset, Ragged, Split, dataset
+from paribus.training.environment import environment
 from paribus.training.evaluation import Evaluator
-from paribus.training.fit import Settings, environment
+from paribus.training.settings import Settings
 from paribus.training.streams import derive
 
 ORDER = 3  # of n-grams
@@ -183,7 +185,7 @@ def measure(run: Job) -> Record:
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         cost=costs,
         scores=scores,
-        environment=environment(device),
+        environment=environment(device, Machine(accelerator="cpu")),
     )
 
 

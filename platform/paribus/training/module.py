@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import lightning
@@ -14,7 +14,8 @@ from paribus.network import Network
 from paribus.parts.optimizer import OptimizerSpec
 from paribus.parts.schedule import ScheduleSpec
 from paribus.spec.training import Training
-from paribus.training.data import Order, Reading, Split
+from paribus.training.data import Indices, Order, Reading, Split
+from paribus.training.group import Place
 from paribus.training.streams import set_dropout
 
 
@@ -30,7 +31,8 @@ class Diverged(Exception):
 class Micro:
     """One micro-batch, and what the whole step needs to know of its other micro-batches."""
 
-    reading: Reading
+    reading: Reading  # of this process: all of it, or a share
+    rows: Indices  # of all processes
     step: int
     micro: int
     asked: int  # targets of the whole step
@@ -39,14 +41,28 @@ class Micro:
 
 
 class Stream:
-    """The micro-batches from a step on, without end; batches are made when they are asked for."""
+    """The micro-batches from a step on, without end; batches are made when they are asked for.
 
-    def __init__(self, split: Split, training: Training, seed: int, flops_per_token: float, start: int = 0) -> None:
+    Of `size` processes each gets a share of every micro-batch; all of them know the whole.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        training: Training,
+        seed: int,
+        flops_per_token: float,
+        start: int = 0,
+        rank: int = 0,
+        size: int = 1,
+    ) -> None:
         self._split = split
         self._training = training
         self._order = Order(split, training.batch, seed)
         self._rate = {"steps": 0.0, "tokens": 1.0, "flops": flops_per_token}[training.unit]
         self._start = start
+        self._rank = rank
+        self._size = size
 
     def __iter__(self) -> Iterator[Micro]:
         several = self._training.accumulate
@@ -57,11 +73,15 @@ class Stream:
             tokens = [int(self._split.tokens[indices].sum()) for indices in chosen]
             after = spent + (sum(tokens) * self._rate if self._rate else 1.0)
             if step >= self._start:
-                readings = [self._split.reading(indices) for indices in chosen]
-                asked = sum(reading.asked for reading in readings)
-                for micro, reading in enumerate(readings):
-                    yield Micro(reading, step, micro, asked, tokens[micro], (spent, after))
+                asked = sum(int(self._split.asked[indices].sum()) for indices in chosen)
+                for micro, indices in enumerate(chosen):
+                    yield Micro(self._share(indices), indices, step, micro, asked, tokens[micro], (spent, after))
             step, spent = step + 1, after
+
+    def _share(self, rows: Indices) -> Reading:
+        """What this process reads of a micro-batch; nothing counts where others read all of its rows."""
+        mine = rows[self._rank :: self._size]
+        return self._split.reading(mine) if len(mine) else self._split.reading(rows[:1]).unasked()
 
     def hash_before_start(self) -> "hashlib._Hash":
         """The running hash of the batches that come before this stream."""
@@ -92,11 +112,12 @@ def loss_of(network: Network, reading: Reading, label_smoothing: float) -> Tenso
 class Learner(lightning.LightningModule):
     """Loss, optimizer and learning rate of one run. Nothing is logged by the step: losses wait to be asked for."""
 
-    def __init__(self, network: Network, training: Training, seed: int, *, fused: bool) -> None:
+    def __init__(self, network: Network, training: Training, seed: int, place: Place, *, fused: bool) -> None:
         super().__init__()
         self.network = network
         self.training_spec = training
         self.seed = seed
+        self.place = place
         self.fused = fused
         self._losses: list[Tensor] = []
 
@@ -109,16 +130,16 @@ class Learner(lightning.LightningModule):
     def transfer_batch_to_device(self, batch: Micro, device: torch.device, dataloader_idx: int) -> Micro:
         if device.type == "cpu":
             return batch
-        return Micro(batch.reading.to(device), batch.step, batch.micro, batch.asked, batch.tokens, batch.spent)
+        return replace(batch, reading=batch.reading.to(device))
 
     def training_step(self, batch: Micro, batch_idx: int) -> Tensor:
         if batch.micro == 0:
             self._set_rate(batch)
-        set_dropout(self.seed, batch.step, batch.micro, self.global_rank, self.device)
+        set_dropout(self.seed, batch.step, batch.micro, self.place.rank, self.device)
         loss = loss_of(self.network, batch.reading, self.training_spec.label_smoothing)
         share = loss / batch.asked
-        self._losses.append(share.detach())
-        return share * self.training_spec.accumulate  # Lightning divides by it again
+        self._losses.append(self.place.summed(share.detach()))
+        return share * (self.training_spec.accumulate * self.place.size)  # Lightning takes means over both
 
     def _set_rate(self, batch: Micro) -> None:
         spec, schedule = self.training_spec.optimizer, self.training_spec.schedule

@@ -11,8 +11,8 @@ from paribus.network import build
 from paribus.parts.optimizer import OptimizerSpec
 from paribus.planning import Job
 from paribus.training.data import Order
-from paribus.training.fit import Settings, device_of
 from paribus.training.module import loss_of
+from paribus.training.settings import Settings, device_of
 
 STEPS = 60
 ENOUGH = 0.5  # of the first loss

@@ -6,7 +6,7 @@ in evaluation running statistics stand in.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, PositiveFloat
@@ -51,6 +51,9 @@ class Spec(Part):
                 f"got {around.accumulate}",
                 needs=("training.accumulate",),
             )
+        if around.devices > 1 and not self.sync:
+            told = "batch norm would see the share of one device only, so with several it needs `sync: true`, got false"
+            yield Misfit("", told, needs=("machine.devices",))
 
     def build(self, *, width: int, max_length: int) -> "Batch":
         places = max_length if self.scope == "features_and_positions" else None
@@ -91,18 +94,22 @@ class Batch(Norm):
 
     def _statistics(self, x_BTC: Tensor, mask_BT: Tensor | None, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
         over = (0, 1) if self.capacity is None else (0,)
-        if mask_BT is None and not self.sync:
+        here: Tensor | slice = slice(None)  # which of the statistics are those of `rows`
+        if self._together():
+            here, rows = rows, slice(None)
+        if mask_BT is None and not self._together():
             total = x_BTC.shape[0] * (x_BTC.shape[1] if self.capacity is None else 1)
             count = x_BTC.new_tensor(float(total))
             variance, mean = torch.var_mean(x_BTC, dim=over, correction=0)
         else:
             real_BT1 = (torch.ones_like(x_BTC[..., 0]) if mask_BT is None else mask_BT.to(x_BTC.dtype)).unsqueeze(-1)
-            count = self._everywhere(real_BT1.sum(over))
-            mean = self._everywhere((x_BTC * real_BT1).sum(over)) / count.clamp(min=1.0)
-            variance = self._everywhere((((x_BTC - mean) * real_BT1) ** 2).sum(over)) / count.clamp(min=1.0)
+            count = self._everywhere(real_BT1.sum(over), here)
+            mean = self._everywhere((x_BTC * real_BT1).sum(over), here) / count.clamp(min=1.0)
+            squares_BTC = ((x_BTC - mean[here]) * real_BT1) ** 2
+            variance = self._everywhere(squares_BTC.sum(over), here) / count.clamp(min=1.0)
         with torch.no_grad():
             self._remember(mean, variance, count, rows)
-        return mean, variance
+        return mean[here], variance[here]
 
     def _remember(self, mean: Tensor, variance: Tensor, count: Tensor, rows: Tensor | slice) -> None:
         """The running variance is the unbiased one, as in torch: one token has none, and no token has no mean."""
@@ -111,11 +118,33 @@ class Batch(Norm):
             old = running[rows]
             running[rows] = torch.where(count > enough, old.lerp(newest, self.momentum), old)
 
-    def _everywhere(self, total: Tensor) -> Tensor:
-        """A sum over all devices of the run, through which gradients pass."""
-        if not (self.sync and distributed.is_available() and distributed.is_initialized()):
-            return total
-        from torch.distributed.nn.functional import all_reduce
+    def _together(self) -> bool:
+        return self.sync and distributed.is_available() and distributed.is_initialized()
 
-        summed: Tensor = all_reduce(total)
+    def _everywhere(self, total: Tensor, here: Tensor | slice) -> Tensor:
+        """A sum over all devices of the run, through which gradients pass.
+
+        The sequences of other devices may be longer or shorter than those `here`, so it is over all places.
+        """
+        if not self._together():
+            return total
+        if isinstance(here, Tensor) and self.capacity is not None:
+            total = total.new_zeros(self.capacity, total.shape[-1]).index_copy(0, here, total)
+        summed: Tensor = _Everywhere.apply(total)  # type: ignore[no-untyped-call]
+        return summed
+
+
+class _Everywhere(torch.autograd.Function):
+    """The sum over all devices; what flows back to it from all of them is summed as well."""
+
+    @staticmethod
+    def forward(ctx: Any, total: Tensor) -> Tensor:
+        summed = total.clone()
+        distributed.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        summed = gradient.clone()
+        distributed.all_reduce(summed)
         return summed
