@@ -15,6 +15,7 @@ SOURCE = Path(paribus.__file__).parent
 # Layer -> the layers of paribus that it may import, and the heavy libraries that it may load.
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
+    "processes": (set(), set()),
     "parts": ({"errors"}, {"pydantic", "torch"}),
     "spec": ({"errors", "parts"}, {"pydantic", "ruamel"}),
     "planning": ({"errors", "parts", "spec"}, set()),
@@ -26,7 +27,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "lightning", "safetensors"},
     ),
     "promises": ({"errors", "parts", "spec", "network"}, {"torch"}),
-    "running": ({"errors", "planning", "store"}, set()),
+    "running": ({"errors", "processes", "planning", "store"}, set()),
     "tuning": ({"errors", "spec", "planning", "running", "store"}, {"optuna", "sqlalchemy", "numpy"}),
     "stats": ({"errors"}, {"numpy", "scipy", "statsmodels", "pandas"}),
     "report": (

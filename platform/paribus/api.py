@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from paribus.errors import MachineError, ParibusError, StoreError, suggestion
 from paribus.planning import Plan, outside_parts, plan, source_of
+from paribus.processes import load_ahead
 from paribus.running import Engine, Listener, Summary, cores, execute
 from paribus.spec.load import Loaded, load
 from paribus.store.folder import Store, open_store
@@ -252,6 +253,8 @@ def run(
     on: str = "local",
 ) -> Summary:
     """Tune and train what an experiment still lacks; `paribus run` does this and writes the report."""
+    if on == "local":
+        load_ahead()
     loaded, planned = prepared(file, sets=sets, arms=arms, seeds=seeds)
     opened = open_store(store, artifacts=artifacts)
     vet(loaded, planned, opened)

@@ -96,8 +96,8 @@ def test_a_request_that_comes_right_behind_its_job_is_heard(write: Write, tmp_pa
 
 
 def children(parent: int | None = None) -> set[int]:
-    """The workers that a process has."""
-    found = set()
+    """The workers that a process has, with those that were forked for it."""
+    family: dict[int, list[tuple[int, str]]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -105,9 +105,10 @@ def children(parent: int | None = None) -> set[int]:
                 words = (entry / "cmdline").read_text()
             except OSError:
                 continue
-            if int(fields[1]) == (parent or os.getpid()) and "spawn_main" in words:
-                found.add(int(entry.name))
-    return found
+            family.setdefault(int(fields[1]), []).append((int(entry.name), words))
+    own = family.get(parent or os.getpid(), [])
+    forked = [child for server, words in own if "forkserver" in words for child in family.get(server, [])]
+    return {process for process, words in own if "spawn_main" in words} | {process for process, _ in forked}
 
 
 def test_runs_are_trained_once_stored_and_taken_from_the_store_after(write: Write, store: Store) -> None:
@@ -330,7 +331,7 @@ def test_without_recycling_memory_grows_by_less_than_50_mb_over_100_small_runs(w
 def test_ctrl_c_does_not_reach_the_first_process_before_it_can_ignore_it() -> None:
     words = """
 import multiprocessing, signal
-from paribus.running import uninterrupted
+from paribus.processes import uninterrupted
 process = multiprocessing.get_context("spawn").Process(target=signal.raise_signal, args=(signal.SIGINT,))
 with uninterrupted():
     process.start()

@@ -50,6 +50,10 @@ def run(
     json_lines
         Print progress and results as one JSON object a line, for other programs.
     """
+    from paribus.processes import load_ahead
+
+    if on == "local":
+        load_ahead()
     from paribus import api
     from paribus.cli.live import listener
     from paribus.running import Limits

@@ -50,6 +50,10 @@ def tune(
     enqueue
         Settings to try next, such as "training.optimizer.lr=0.003 network.dropout=0.1"; may be given several times.
     """
+    from paribus.processes import load_ahead
+
+    if on == "local":
+        load_ahead()
     from paribus import api
     from paribus.errors import ParibusError, suggestion
     from paribus.running import Limits

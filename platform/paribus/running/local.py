@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from paribus.errors import MachineError
 from paribus.planning import Job
-from paribus.running import Event, Finished, Moved, uninterrupted
+from paribus.processes import started
+from paribus.running import Event, Finished, Moved
 from paribus.running.worker import LOG, TAIL, main, working_folder
 from paribus.store import record as records
 
@@ -76,7 +77,6 @@ class Pool:
         self._devices = devices  # of each worker, as CUDA_VISIBLE_DEVICES has them
         self._recycled = recycled
         self._target = target
-        self._context = multiprocessing.get_context("spawn")
         self._waiting: collections.deque[tuple[Job, int]] = collections.deque()
         self._refused: collections.deque[Finished] = collections.deque()
         self._workers: list[Worker] = []
@@ -134,16 +134,11 @@ class Pool:
             self._workers.append(self._start(next(n for n in range(self._size) if n not in taken)))
 
     def _start(self, number: int) -> Worker:
-        here, there = self._context.Pipe()
+        here, there = multiprocessing.Pipe()
         devices = self._devices[number] if self._devices else None
-        process = self._context.Process(
-            target=self._target,
-            args=(there, str(self._runs), self._threads, list(sys.path), devices, self._artifacts),
-            name=f"paribus-worker-{number}",
-            daemon=True,
-        )
-        with uninterrupted():
-            process.start()
+        arguments = (there, str(self._runs), self._threads, list(sys.path), devices, self._artifacts)
+        # CUDA does not work in a process forked from one that has looked at it.
+        process = started(self._target, arguments, f"paribus-worker-{number}", fork=not self._devices)
         there.close()
         return Worker(number, process, here)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from paribus.planning import Job
-from paribus.running import Engine, Event, Finished, uninterrupted
+from paribus.processes import started
+from paribus.running import Engine, Event, Finished
 from paribus.running.worker import ignore_signals
 from paribus.store.record import RESULTS, Record
 from paribus.store.unfinished import unfinished
@@ -59,12 +60,9 @@ class Uploads:
         self._pending += 1
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, there = context.Pipe()
+        self._connection, there = multiprocessing.Pipe()
         arguments = (there, self._tracker, str(self._folder))
-        self._process = context.Process(target=main, args=arguments, name="paribus-tracker", daemon=True)
-        with uninterrupted():
-            self._process.start()
+        self._process = started(main, arguments, "paribus-tracker", fork=False)
         there.close()
         self._heard = time.monotonic()
 
