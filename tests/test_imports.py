@@ -113,7 +113,7 @@ def test_nobody_shadows_the_platform_module_of_python() -> None:
 
 def loaded_by(code: str, folder: Path) -> set[str]:
     """Heavy libraries that are loaded once some code has run in a process of its own."""
-    watched = {"torch", "lightning", "optuna", "wandb", "fsspec"}
+    watched = {"torch", "lightning", "optuna", "wandb", "fsspec", "scipy.stats"}
     text = f"import sys\n{code}\nprint('LOADED', *sorted({watched!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, check=True)
     return set(done.stdout.split("LOADED")[1].split())

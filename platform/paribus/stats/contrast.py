@@ -8,9 +8,9 @@ from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from paribus.stats.correction import adjusted
+from paribus.stats.distributions import sign_test
 from paribus.stats.interval import Interval, of_sd, of_share
 from paribus.stats.paired import Paired, Pool, correlation, paired, superiority, unpaired, welch
 from paribus.stats.power import detectable, power, seeds_to_detect, seeds_to_equate
@@ -115,7 +115,7 @@ class Contrast:
     def p_worst(self) -> float:
         """The sign test of wins and losses when every failed run is a loss."""
         told = self.paired.wins + self.worst_losses
-        return float(stats.binomtest(self.paired.wins, told).pvalue) if told else nan
+        return sign_test(self.paired.wins, told) if told else nan
 
     @property
     def failure_interval(self) -> Interval:
@@ -258,7 +258,13 @@ def _values(runs: Iterable[Observation]) -> dict[Hashable, float]:
 def _fisher(runs: Sequence[Observation], others: Sequence[Observation]) -> float:
     counts = [[sum(run.failed for run in group), sum(run.ok for run in group)] for group in (runs, others)]
     table = np.array(counts)
-    return float(stats.fisher_exact(table).pvalue) if table.any(axis=1).all() else nan
+    if not table.any(axis=1).all():
+        return nan
+    if not table.any(axis=0).all():  # none failed, or all did
+        return 1.0
+    from scipy.stats import fisher_exact
+
+    return float(fisher_exact(table).pvalue)
 
 
 def _outlook(pairs: Paired, rule: Rule, level: float) -> Outlook:

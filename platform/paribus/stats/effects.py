@@ -12,9 +12,9 @@ from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from paribus.stats.correction import adjusted
+from paribus.stats.distributions import f_tail, t_tail
 from paribus.stats.interval import NOWHERE, Interval, around
 
 Array = NDArray[np.float64]
@@ -208,7 +208,7 @@ class _Model:
         square = float(part @ np.linalg.solve(covariance, part))
         f = square / df / self.mse
         omega2 = (square - df * self.mse) / (square + (len(self.y) - df) * self.mse)
-        p = float(stats.f.sf(f, df, self.df))
+        p = f_tail(f, df, self.df)
         steps, simple = tuple(self._steps(term, alpha)), tuple(self._simple(term, alpha))
         return Effect(_named(self.names, term), df, f, p, nan, max(0.0, omega2), steps, simple)
 
@@ -263,7 +263,7 @@ class _Model:
         se = float(np.sqrt(self.mse * (weights @ self.inverse @ weights)))
         if not se:
             return estimate, NOWHERE, nan
-        return estimate, around(estimate, se, self.df, 1 - alpha), float(2 * stats.t.sf(abs(estimate) / se, self.df))
+        return estimate, around(estimate, se, self.df, 1 - alpha), float(2 * t_tail(abs(estimate) / se, self.df))
 
 
 def _code(levels: Sequence[Hashable], level: Hashable) -> Array:

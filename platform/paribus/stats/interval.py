@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import nan, sqrt
 
-from scipy import stats
+from paribus.stats.distributions import beta_quantile, chi2_quantile, t_quantile
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ NOWHERE = Interval(nan, nan)
 
 def around(mean: float, se: float, df: float, level: float) -> Interval:
     """The interval that covers the true mean with probability `level`."""
-    half = float(stats.t.ppf((1 + level) / 2, df)) * se
+    half = t_quantile((1 + level) / 2, df) * se
     return Interval(mean - half, mean + half)
 
 
 def of_sd(sd: float, n: int, level: float = 0.8) -> Interval:
     """The interval for a standard deviation that was estimated from n values."""
     df = n - 1
-    low, high = (float(stats.chi2.ppf(share, df)) for share in ((1 + level) / 2, (1 - level) / 2))
+    low, high = (float(chi2_quantile(share, df)) for share in ((1 + level) / 2, (1 - level) / 2))
     return Interval(sd * sqrt(df / low), sd * sqrt(df / high))
 
 
@@ -35,6 +35,6 @@ def of_share(count: int, n: int, level: float = 0.95) -> Interval:
     if n == 0:
         return NOWHERE
     tail = (1 - level) / 2
-    low = float(stats.beta.ppf(tail, count, n - count + 1)) if count else 0.0
-    high = float(stats.beta.isf(tail, count + 1, n - count)) if count < n else 1.0
+    low = beta_quantile(tail, count, n - count + 1) if count else 0.0
+    high = beta_quantile(tail, count + 1, n - count, upper=True) if count < n else 1.0
     return Interval(low, high)

@@ -7,8 +7,8 @@ from math import isfinite, sqrt
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy import stats
 
+from paribus.stats.distributions import normal_quantile
 from paribus.stats.interval import Interval
 
 Array = NDArray[np.float64]
@@ -57,4 +57,4 @@ def of_examples(
 def optimism(choices: int) -> float:
     """By how many standard errors the best of equally good arms looks better than it is: the mean of the largest."""
     shares = (np.arange(200_000) + 0.5) / 200_000
-    return float(stats.norm.ppf(shares ** (1 / choices)).mean())
+    return float(normal_quantile(shares ** (1 / choices)).mean())

@@ -8,12 +8,11 @@ from math import exp, isnan, lgamma, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from paribus.stats.distributions import Numbers, t_tail
 from paribus.stats.interval import NOWHERE, Interval, around, of_share
 
 Array = NDArray[np.float64]
-Numbers = Array | float
 
 EXACT_UNTIL = 16  # pairs up to which all sign flips are counted; beyond, this many are drawn
 DRAWS = 9_999
@@ -160,7 +159,7 @@ def _tested(
         t=mean / se,
         p=float(p_different(mean, se, df)),
         p_tost=nan if margin is None else float(p_equivalent(mean, se, df, margin)),
-        p_not_worse=nan if margin is None else float(stats.t.sf((mean + margin) / se, df)),
+        p_not_worse=nan if margin is None else float(t_tail((mean + margin) / se, df)),
         dz=mean / sd,
         gz=hedges(df) * mean / sd if df > 1 else nan,
     )
@@ -168,13 +167,13 @@ def _tested(
 
 def p_different(mean: Numbers, se: Numbers, df: float) -> Array:
     """The two-sided p of Student's t."""
-    found: Array = 2 * stats.t.sf(np.abs(mean) / se, df)
+    found: Array = 2 * t_tail(np.abs(mean) / se, df)
     return found
 
 
 def p_equivalent(mean: Numbers, se: Numbers, df: float, margin: float) -> Array:
     """The p of two one-sided tests within the margin: that of the nearer end."""
-    found: Array = stats.t.sf((margin - np.abs(mean)) / se, df)
+    found: Array = t_tail((margin - np.abs(mean)) / se, df)
     return found
 
 
@@ -218,8 +217,9 @@ def welch(arm: Array, baseline: Array) -> float:
     """The p of Welch's t test, which forgets the pairs."""
     if min(len(arm), len(baseline)) < 2 or arm.std() + baseline.std() == 0:
         return nan
-    of = [(float(values.mean()), float(values.std(ddof=1)), len(values)) for values in (arm, baseline)]
-    return float(stats.ttest_ind_from_stats(*of[0], *of[1], equal_var=False).pvalue)
+    one, other = (float(values.var(ddof=1)) / len(values) for values in (arm, baseline))
+    df = (one + other) ** 2 / (one**2 / (len(arm) - 1) + other**2 / (len(baseline) - 1))
+    return float(p_different(float(arm.mean() - baseline.mean()), sqrt(one + other), df))
 
 
 def correlation(arm: Array, baseline: Array) -> float:

@@ -7,7 +7,6 @@ from math import nan, sqrt
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy import stats
 
 from paribus.stats.interval import NOWHERE, Interval
 
@@ -35,7 +34,7 @@ def in_noise(differences: Array, baseline: Array) -> Array:
 
 def interquartile_mean(values: Array) -> float:
     """The mean of the middle half."""
-    return float(stats.trim_mean(values.ravel(), 0.25)) if values.size else nan
+    return float(_middle(values.reshape(1, -1))[0]) if values.size else nan
 
 
 def resampled(
@@ -51,7 +50,10 @@ def resampled(
 
 
 def _middle(rows: Array) -> Array:
-    return np.asarray(stats.trim_mean(rows, 0.25, axis=1))
+    """The mean of the middle half of each row."""
+    size = rows.shape[1]
+    cut = int(0.25 * size)
+    return np.asarray(np.partition(rows, (cut, size - cut - 1), axis=1)[:, cut : size - cut].mean(axis=1))
 
 
 def _won(rows: Array) -> Array:
@@ -120,6 +122,8 @@ def friedman(scores: Array, alpha: float = 0.05) -> Ranks | None:
     count, arms = scores.shape
     if count < FEWEST_TASKS or arms < 3:
         return None
+    from scipy import stats
+
     ranks = stats.rankdata(-scores, axis=1).mean(0)
     alike = (scores == scores[:, :1]).all()  # scipy divides by zero
     test = (nan, nan) if alike else stats.friedmanchisquare(*scores.T)
