@@ -1,9 +1,12 @@
 """A run's id hashes what its numbers depend on, and nothing else."""
 
 import importlib
+import json
 import sys
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -11,7 +14,7 @@ from pydantic import Field
 from paribus.api import prepared
 from paribus.errors import ParibusError
 from paribus.parts import Part, spec_class
-from paribus.planning import Plan, plan
+from paribus.planning import RESULTS_VERSION, Plan, plan, run_id
 from paribus.spec.load import load
 
 Write = Callable[..., Path]
@@ -165,6 +168,32 @@ def test_a_plan_survives_being_plain_data(write: Write) -> None:
 def test_runs_come_seed_by_seed_so_that_a_broken_off_experiment_has_whole_pairs(write: Write) -> None:
     planned = plan(load(write("arms: {deep: {network.depth: 3}}\n")))
     assert [(run.seed, run.arm) for run in planned.runs] == [(1, "baseline"), (1, "deep"), (2, "baseline"), (2, "deep")]
+
+
+def test_an_id_is_the_hash_of_all_settings_with_the_seed_as_sorted_json(write: Write) -> None:
+    loaded = load(write(text="name: a\nseeds: [7, 11]\nfloors: [random_network, majority]\ntask: copy\n"))
+    planned = plan(loaded)
+    arm = loaded.arms[0].setting
+    settings: dict[str, Any] = {
+        "results": RESULTS_VERSION,
+        "network": arm.network.identity(),
+        "training": arm.training.identity(),
+        "task": {**arm.tasks[""].identity(), "version": 1},
+        "decoding": arm.decoding.identity(),
+        "precision": 32,
+        "sources": {},
+    }
+    untrained = {**settings, "training": None}
+    known = [
+        {**settings, "seed": 7},
+        {**settings, "seed": 11},
+        {**untrained, "floor": "random_network", "seed": 7},
+        {**untrained, "floor": "random_network", "seed": 11},
+        {**untrained, "floor": "majority", "network": False, "seed": 7},
+    ]
+    texts = [json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) for value in known]
+    assert [run.id for run in planned.runs] == [sha256(text.encode()).hexdigest()[:16] for text in texts]
+    assert run_id(loaded.arms[0], "", 11) == planned.runs[1].id
 
 
 def test_differences_are_told_once_for_all_places_that_change_alike(write: Write) -> None:

@@ -180,15 +180,15 @@ def plan(
     chosen = [arm for arm in loaded.arms if not arms or arm.name in arms or arm.name == "baseline"]
     chosen += more
     seeds = list(seeds) or loaded.experiment.seeds
-    identities = {
-        (arm.name, task): _identity(variants.get((arm.name, task), arm), task)
+    ids = {
+        (arm.name, task): _ids(_identity(variants.get((arm.name, task), arm), task), seeds)
         for arm in chosen
         for task in arm.setting.tasks
     }
     runs = [
-        Run(hashed({**identity, "seed": seed}), arm, task, seed)
+        Run(ids[place][seed], *place, seed)
         for seed in seeds  # seed by seed, so that a broken-off experiment has whole pairs
-        for (arm, task), identity in identities.items()
+        for place in ids
     ]
     floors = [] if arms else loaded.experiment.floors
     runs += [run for kind in floors for run in _floor_runs(loaded.arms[0], kind, seeds)]
@@ -243,14 +243,16 @@ def _floor_settings(baseline: Arm, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def _floor_runs(baseline: Arm, kind: str, seeds: Sequence[int]) -> Iterator[Run]:
-    for seed in seeds[:1] if kind in COUNTED else seeds:
-        for task in baseline.setting.tasks:
-            identity = {"floor": kind, "seed": seed, **_identity(baseline, task)}
-            if kind != "random_network":  # the others know nothing of the network but whose words it reads
-                network = baseline.setting.network
-                shared = network.family == "decoder" or network.embeddings.shared_vocabulary
-                identity = {**identity, "network": shared, "sources": {}}
-            yield Run(hashed({**identity, "training": None, "precision": 32}), f"{FLOOR}{kind}", task, seed)
+    seeds = seeds[:1] if kind in COUNTED else seeds
+    ids = {}
+    for task in baseline.setting.tasks:
+        identity = {"floor": kind, **_identity(baseline, task), "training": None, "precision": 32}
+        if kind != "random_network":  # the others know nothing of the network but whose words it reads
+            network = baseline.setting.network
+            shared = network.family == "decoder" or network.embeddings.shared_vocabulary
+            identity = {**identity, "network": shared, "sources": {}}
+        ids[task] = _ids(identity, seeds)
+    return (Run(ids[task][seed], f"{FLOOR}{kind}", task, seed) for seed in seeds for task in ids)
 
 
 def outside_parts(arms: Iterable[Arm]) -> Iterator[tuple[str, Part]]:
@@ -272,7 +274,7 @@ def outside_parts(arms: Iterable[Arm]) -> Iterator[tuple[str, Part]]:
 
 def run_id(arm: Arm, task: str, seed: int) -> str:
     """The identity of a run: names, texts, analysis and machine are no part of it."""
-    return hashed({**_identity(arm, task), "seed": seed})
+    return _ids(_identity(arm, task), [seed])[seed]
 
 
 def _identity(arm: Arm, task: str) -> dict[str, Any]:
@@ -294,9 +296,23 @@ def _identity(arm: Arm, task: str) -> dict[str, Any]:
     }
 
 
+def _ids(identity: Mapping[str, Any], seeds: Iterable[int]) -> dict[int, str]:
+    """The mark of an identity with each seed; what runs have in common is written once, as there may be thousands."""
+    before = _written({key: value for key, value in identity.items() if key < "seed"}).removesuffix("}")
+    after = _written({key: value for key, value in identity.items() if key > "seed"}).removeprefix("{")
+    return {seed: _mark(f'{before},"seed":{seed},{after}') for seed in seeds}
+
+
 def hashed(value: Any) -> str:
     """A short mark of plain data."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _mark(_written(value))
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _mark(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
