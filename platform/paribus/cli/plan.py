@@ -47,7 +47,7 @@ def plan(
         The experiment.
     """
     from paribus import api
-    from paribus.running import forecast, missing
+    from paribus.running import forecast, unfinished
     from paribus.store.folder import address_of, locate, open_store
 
     chosen = list(range(1, seeds[0] + 1)) if seeds and len(seeds) == 1 else seeds or []
@@ -56,8 +56,9 @@ def plan(
     known: dict[forecast.Place, forecast.Likely] = {}
     if address_of(store) or (locate(store) / "store.db").is_file():  # planning leaves no store behind
         opened = open_store(store)
-        waiting = missing(planned, opened)
-        known = forecast.stored(planned, opened, opened.database.statuses(run.id for run in planned.runs))
+        statuses = opened.database.statuses(run.id for run in planned.runs)
+        waiting = unfinished(planned, statuses)
+        known = forecast.stored(planned, opened, statuses)
     costs = _costs(planned)
     at_once = workers or api.usual_workers(planned)
     with TemporaryDirectory(prefix="paribus-") as folder:

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -178,7 +178,11 @@ def cores() -> int:
 
 def missing(plan: Plan, store: Store, *, fresh: bool = False) -> list[Run]:
     """The runs that have no result yet, each once."""
-    statuses = {} if fresh else store.database.statuses(run.id for run in plan.runs)
+    return unfinished(plan, {} if fresh else store.database.statuses(run.id for run in plan.runs))
+
+
+def unfinished(plan: Plan, statuses: Mapping[str, str]) -> list[Run]:
+    """The runs without a result among these statuses, each once."""
     waiting: dict[str, Run] = {}
     for run in plan.runs:
         if statuses.get(run.id) not in RESULTS:

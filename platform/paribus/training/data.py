@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import chain
 
 import numpy as np
 import torch
@@ -38,9 +39,33 @@ class Ragged:
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
-        lengths = np.array([len(row) for row in rows], dtype=np.int64)
-        flat = np.fromiter((number for row in rows for number in row), dtype=np.int64, count=int(lengths.sum()))
-        return cls(flat, np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64), lengths)
+        return cls.cut(list(chain.from_iterable(rows)), [len(row) for row in rows])
+
+    @classmethod
+    def cut(cls, numbers: Sequence[int], lengths: Sequence[int]) -> "Ragged":
+        """Numbers one after the other as rows of these lengths."""
+        ends = np.cumsum(np.array(lengths, dtype=np.int64))
+        return cls(np.array(numbers, dtype=np.int64), ends - lengths, np.array(lengths, dtype=np.int64))
+
+    @classmethod
+    def beside(cls, *pieces: "Ragged | int") -> "Ragged":
+        """Row by row the pieces side by side; a number stands in every row."""
+        rows = [piece for piece in pieces if isinstance(piece, Ragged)]
+        lengths = sum((piece.lengths for piece in rows), np.zeros_like(rows[0].lengths)) + len(pieces) - len(rows)
+        starts = np.cumsum(lengths) - lengths
+        flat, at = np.empty(int(lengths.sum()), dtype=np.int64), starts.copy()
+        for piece in pieces:
+            if isinstance(piece, Ragged):
+                flat[np.arange(len(piece.flat)) + np.repeat(at - piece.starts, piece.lengths)] = piece.flat
+                at += piece.lengths
+            else:
+                flat[at] = piece
+                at += 1
+        return cls(flat, starts, lengths)
+
+    def all(self, number: int) -> "Ragged":
+        """Rows as long as these that hold nothing but a number."""
+        return replace(self, flat=np.full_like(self.flat, number))
 
     def padded(self, rows: Indices, filling: int) -> tuple[Tensor, Tensor | None]:
         """The rows side by side with padding at the right, and their lengths unless all are equal."""
@@ -169,26 +194,23 @@ class Dataset:
 
     def encoded(self, examples: Sequence[Example]) -> Split:
         """Examples as one family of networks reads them."""
-        sources = [self.source_vocabulary.encode(example.source) for example in examples]
-        targets = [self.target_vocabulary.encode(example.target) for example in examples]
-        lengths = np.array([[len(source), len(target)] for source, target in zip(sources, targets, strict=True)])
-        tokens = lengths[:, 0] if self.labels else lengths.sum(1)
+        sources = _encoded(self.source_vocabulary, [example.source for example in examples])
+        targets = _encoded(self.target_vocabulary, [example.target for example in examples])
+        tokens = sources.lengths if self.labels else sources.lengths + targets.lengths
         source, inputs, prompts = None, None, np.zeros(len(examples), dtype=np.int64)
         if self.labels:
-            source, inputs = (Ragged.of(sources), None) if self.family == "encoder" else (None, Ragged.of(sources))
-            wanted = Ragged.of(targets)
+            source, inputs = (sources, None) if self.family == "encoder" else (None, sources)
+            wanted = targets
         elif self.family == "encoder_decoder":
-            source = Ragged.of([[*row, END] for row in sources])
-            inputs = Ragged.of([[START, *row] for row in targets])
-            wanted = Ragged.of([[*row, END] for row in targets])
+            source = Ragged.beside(sources, END)
+            inputs = Ragged.beside(START, targets)
+            wanted = Ragged.beside(targets, END)
             prompts += 1
         else:
-            inputs = Ragged.of([[*row, SEPARATOR, *answer] for row, answer in zip(sources, targets, strict=True)])
-            wanted = Ragged.of(
-                [[*[IGNORED] * len(row), *answer, END] for row, answer in zip(sources, targets, strict=True)]
-            )
-            prompts += lengths[:, 0] + 1
-        order = lengths[:, 0] * (int(lengths[:, 1].max()) + 1) + lengths[:, 1]
+            inputs = Ragged.beside(sources, SEPARATOR, targets)
+            wanted = Ragged.beside(sources.all(IGNORED), targets, END)
+            prompts += sources.lengths + 1
+        order = sources.lengths * (int(targets.lengths.max()) + 1) + targets.lengths
         return Split(source, inputs, wanted, self.labels, tokens, order, prompts, examples)
 
 
@@ -219,6 +241,10 @@ def short_of_room(network: Architecture, task: Part) -> str:
         if capacity is not None and longest > capacity:
             return f"the {side} has {capacity} places, but training has sequences of {longest} tokens"
     return ""
+
+
+def _encoded(vocabulary: Vocabulary, rows: Sequence[Sequence[str]]) -> Ragged:
+    return Ragged.cut(vocabulary.encode(list(chain.from_iterable(rows))), [len(row) for row in rows])
 
 
 def _joint(source: Vocabulary, target: Vocabulary) -> Vocabulary:

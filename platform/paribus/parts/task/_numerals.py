@@ -1,5 +1,7 @@
 """Whole numbers in English words and in Chinese numerals."""
 
+from functools import cache
+
 from paribus.parts.task import Example
 
 ONES = (
@@ -16,17 +18,24 @@ UNITS = {10**8: "亿", 10**4: "万", 1000: "千", 100: "百", 10: "十"}
 MORE_DIGITS = 3  # that the longer numbers may have
 
 
-def english_number(number: int) -> list[str]:
+def english_number(number: int) -> tuple[str, ...]:
     """The words of a number below 10**15, with the British `and`."""
+    return _english_group(number) if number < 1000 else _english(number)
+
+
+def _english(number: int) -> tuple[str, ...]:
     if number < 20:
-        return [ONES[number]]
+        return (ONES[number],)
     if number < 100:
-        return [TENS[number // 10 - 2], *([ONES[number % 10]] if number % 10 else [])]
+        return (TENS[number // 10 - 2], *((ONES[number % 10],) if number % 10 else ()))
     size = next(size for size in SCALES if size <= number)
-    words = [*english_number(number // size), SCALES[size]]
-    if rest := number % size:
-        words += [*(["and"] if rest < 100 else []), *english_number(rest)]
-    return words
+    many, rest = divmod(number, size)
+    if not rest:
+        return (*english_number(many), SCALES[size])
+    return (*english_number(many), SCALES[size], *(("and",) if rest < 100 else ()), *english_number(rest))
+
+
+_english_group = cache(_english)  # the thousand pieces that all numbers are made of
 
 
 def chinese_number(number: int) -> str:
@@ -36,6 +45,10 @@ def chinese_number(number: int) -> str:
 
 
 def _numeral(number: int) -> str:
+    return _group(number) if number < 10_000 else _spelled(number)
+
+
+def _spelled(number: int) -> str:
     if number < 10:
         return DIGITS[number]
     size = next(size for size in UNITS if size <= number)
@@ -44,5 +57,8 @@ def _numeral(number: int) -> str:
     return _numeral(number // size) + UNITS[size] + (skipped + _numeral(rest) if rest else "")
 
 
+_group = cache(_spelled)  # the ten thousand pieces that all numerals are made of
+
+
 def number_example(number: int) -> Example:
-    return Example(tuple(english_number(number)), tuple(chinese_number(number)))
+    return Example(english_number(number), tuple(chinese_number(number)))
