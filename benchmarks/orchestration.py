@@ -23,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -35,6 +34,7 @@ import numpy as np
 from paribus.planning import Job, Plan, plan
 from paribus.spec.load import load
 from paribus.store.folder import open_store
+from paribus.training import prepare
 
 PARTS = ("bare", "paribus", "hand", "store")
 AT_ONCE = 2
@@ -47,15 +47,6 @@ MOST_SECONDS = {"plan": 3.0, "runs": 3.0, "report": 10.0}
 MOST_MEMORY = 1024 * MIB
 FILE = Path("experiments/quickstart.yaml").resolve()
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-
-
-def prepare() -> None:
-    """Of a process that runs bare loops: what is loaded is not counted."""
-    import torch
-
-    warnings.filterwarnings("ignore")
-    torch.set_num_threads(1)
-    import paribus.training.fit  # noqa: F401
 
 
 def bare(job: Job, steps: int | None = None) -> tuple[float, int]:
@@ -106,7 +97,7 @@ def bare(job: Job, steps: int | None = None) -> tuple[float, int]:
 def bare_loops(jobs: Sequence[Job]) -> float:
     """Seconds of all loops together, two at once."""
     context = multiprocessing.get_context("spawn")
-    with context.Pool(AT_ONCE, prepare) as pool:
+    with context.Pool(AT_ONCE, prepare, (1,)) as pool:
         pool.map(bare, list(jobs[:AT_ONCE]), chunksize=1)  # warms both up, and makes the data
         return sum(seconds for seconds, _ in pool.map(bare, list(jobs), chunksize=1))
 
@@ -115,7 +106,7 @@ def steps_for(seconds: float) -> int:
     """How many steps make a bare loop last so long while another one runs beside it."""
     jobs = study(AT_ONCE, 100)[1]
     context = multiprocessing.get_context("spawn")
-    with context.Pool(AT_ONCE, prepare) as pool:
+    with context.Pool(AT_ONCE, prepare, (1,)) as pool:
         pool.map(bare, jobs, chunksize=1)
         few = sum(took for took, _ in pool.starmap(bare, [(job, 50) for job in jobs], chunksize=1)) / AT_ONCE
         many = sum(took for took, _ in pool.starmap(bare, [(job, 150) for job in jobs], chunksize=1)) / AT_ONCE
@@ -217,6 +208,7 @@ import sys
 from pathlib import Path
 from paribus.report.results import Results
 from paribus.store.folder import open_store
+from paribus.training import prepare
 store = open_store(sys.argv[1])
 plan = store.database.plan("stored")
 results = Results(plan, store.database.outcomes(run.id for run in plan.runs))

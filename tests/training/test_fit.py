@@ -70,6 +70,15 @@ def test_what_happened_before_in_the_same_process_changes_nothing(trained: Train
     assert numbers(trained("network.dropout=0.2")) == numbers(before)
 
 
+def test_the_variables_of_a_batch_system_do_not_make_a_run_join_others(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = trained()
+    for name, value in {"NTASKS": "4", "JOB_NAME": "study", "PROCID": "3", "LOCALID": "3", "NODEID": "1"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert numbers(trained()) == numbers(before)
+
+
 def test_arms_of_a_seed_see_the_same_batches_and_share_what_they_can(trained: Trained) -> None:
     base = trained()
     for change in ("network.mixer=gru", "network.norm=batch", "network.family=decoder", "network.mixer.score=additive"):

@@ -152,8 +152,8 @@ def _train(job: Job, folder: Path, tell: Tell, should_stop: ShouldStop, artifact
                 artifacts.place(folder.parent / job.id)
                 artifacts.forget(job.id)
         shutil.rmtree(resume, ignore_errors=True)
-    # A group of processes leaves its traces in the libraries of this one.
-    spoiled = int(job.machine["devices"]) > 1 and "floor" not in job.settings
+    # A group of GPUs leaves its traces in the libraries of this process.
+    spoiled = int(job.machine["devices"]) > 1 and record.environment["device"] == "cuda"
     tree = records.tree(record)
     return {"type": "done", "status": record.status, "reason": record.reason, "record": tree, "spoiled": spoiled}
 
