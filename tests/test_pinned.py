@@ -15,7 +15,8 @@ VERSION = 2
 LOSSES = {
     "baseline": 1.602051,
     "network.mixer=gru": 1.662287,
-    "network.norm=batch": 4.521658,
+    # Not with Adam: it makes whole steps of the gradient of a bias before batch norm, which is rounding alone.
+    "network.norm=batch training.optimizer=sgd": 3.694257,
     "network.mixer.score=additive": 1.573891,
     "network.position=learned": 1.546227,
     "network.dropout=0.3": 1.662309,
@@ -29,7 +30,7 @@ def test_losses_are_those_of_this_version_of_the_results(
     change: str, write: Callable[..., Path], tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
-    planned = plan(load(write(), () if change == "baseline" else (change,)))
+    planned = plan(load(write(), () if change == "baseline" else change.split()))
     record = train(planned.job(planned.runs[0]), tmp_path, lambda news: None, lambda: False)
     loss = next(score.value for score in record.scores if (score.split, score.metric) == ("test", "loss"))
     assert RESULTS_VERSION == VERSION
