@@ -5,18 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from paribus.errors import MachineError
-from paribus.planning import Job, plan
-from paribus.spec.load import load
+from paribus.planning import Job
 from paribus.spec.machine import Checkpoint
 from paribus.store import record as records
 from paribus.store.record import Record
 from paribus.training.checkpoint import BEFORE, LAST, MARK, Checkpoints
 from paribus.training.fit import train
 
-Write = Callable[..., Path]
+Jobs = Callable[..., Job]
+Attempt = Callable[..., Record]
 
 CHANGES = {
     "accumulation and dropout": ("network.dropout=0.2", "training.accumulate=2", "training.batch.examples=10"),
@@ -34,20 +33,6 @@ CHANGES = {
 
 class Killed(Exception):
     pass
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def job(file: Path, *sets: str) -> Job:
-    planned = plan(load(file, sets))
-    return planned.job(planned.runs[0])
-
-
-def attempt(work: Job, folder: Path, asked: Callable[[], str] = lambda: "") -> Record:
-    return train(work, folder, lambda news: None, asked, folder / "resume")
 
 
 def numbers(record: Record) -> dict[str, object]:
@@ -73,30 +58,30 @@ def killed_at(step: int) -> Callable[[], str]:
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES.keys())
 def test_a_run_that_is_stopped_after_every_step_gives_the_numbers_of_one_that_is_not(
-    changes: tuple[str, ...], write: Write, tmp_path: Path
+    changes: tuple[str, ...], job: Jobs, attempt: Attempt, tmp_path: Path
 ) -> None:
-    work = job(write(), *changes)
+    work = job(*changes)
     (tmp_path / "straight").mkdir()
-    straight = attempt(work, tmp_path / "straight")
+    straight = attempt(tmp_path / "straight", work)
     attempts = 0
-    while (record := attempt(work, tmp_path, lambda: "interrupted")).status == "interrupted":
+    while (record := attempt(tmp_path, work, lambda: "interrupted")).status == "interrupted":
         attempts += 1
         assert record.steps == attempts
     assert attempts >= min(straight.steps - 1, 1)
     assert numbers(record) == numbers(straight)
 
 
-def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(write: Write, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(job: Jobs, attempt: Attempt, tmp_path: Path) -> None:
     sets = ("network.dropout=0.2", "training.accumulate=2", "training.batch.examples=10")
     every = "machine.checkpoint={every_seconds: null, every_steps: 2}"
     (tmp_path / "straight").mkdir()
-    straight = attempt(job(write(), *sets), tmp_path / "straight")
+    straight = attempt(tmp_path / "straight", job(*sets))
     assert not (tmp_path / "straight" / "resume").exists()
-    work = job(write(), *sets, every)
+    work = job(*sets, every)
     heard: list[str] = []
     for step in (4, 3, 1):
         with pytest.raises(Killed):
-            attempt(work, tmp_path, killed_at(step))
+            attempt(tmp_path, work, killed_at(step))
     assert {file.name for file in (tmp_path / "resume").iterdir()} == {LAST, BEFORE}
     record = train(work, tmp_path, lambda news: heard.append(news["note"]), lambda: "", tmp_path / "resume")
     assert "going on from step 4" in heard
@@ -109,13 +94,15 @@ def damage(file: Path) -> None:
     file.write_bytes(content)
 
 
-def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_taken_or_the_start(write: Write, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_taken_or_the_start(
+    job: Jobs, attempt: Attempt, tmp_path: Path
+) -> None:
     (tmp_path / "straight").mkdir()
-    work = job(write(), "machine.checkpoint={every_steps: 1}")
-    straight = attempt(work, tmp_path / "straight")
+    work = job("machine.checkpoint={every_steps: 1}")
+    straight = attempt(tmp_path / "straight", work)
     for broken in ((LAST,), (LAST, BEFORE)):
         with pytest.raises(Killed):
-            attempt(work, tmp_path, killed_at(3))
+            attempt(tmp_path, work, killed_at(3))
         for name in broken:
             damage(tmp_path / "resume" / name)
         heard: list[str] = []
@@ -148,9 +135,9 @@ def test_a_checkpoint_of_another_number_of_devices_is_refused(tmp_path: Path) ->
         Checkpoints(tmp_path, Checkpoint(), 1).newest()
 
 
-def test_training_goes_on_where_no_checkpoint_can_be_written(write: Write, tmp_path: Path) -> None:
+def test_training_goes_on_where_no_checkpoint_can_be_written(job: Jobs, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    work = job(write(), "machine.checkpoint={every_steps: 1}")
+    work = job("machine.checkpoint={every_steps: 1}")
     record = train(work, tmp_path, lambda news: None, lambda: "", tmp_path / "file" / "resume")
     assert record.status == "ok"
     assert record.notes == [
@@ -158,9 +145,9 @@ def test_training_goes_on_where_no_checkpoint_can_be_written(write: Write, tmp_p
     ]
 
 
-def test_times_add_up_over_attempts(write: Write, tmp_path: Path) -> None:
-    work = job(write(), "training.steps=30")
-    first = attempt(work, tmp_path, lambda: "interrupted")
-    again = attempt(work, tmp_path, lambda: "interrupted")
+def test_times_add_up_over_attempts(job: Jobs, attempt: Attempt, tmp_path: Path) -> None:
+    work = job("training.steps=30")
+    first = attempt(tmp_path, work, lambda: "interrupted")
+    again = attempt(tmp_path, work, lambda: "interrupted")
     assert again.seconds > first.seconds
     assert again.steps == 2

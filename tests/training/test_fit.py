@@ -19,11 +19,6 @@ Write = Callable[..., Path]
 Trained = Callable[..., Record]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def trained(write: Write, tmp_path: Path) -> Trained:
     """The record of an arm of the small experiment with changes."""

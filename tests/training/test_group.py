@@ -10,36 +10,20 @@ import pytest
 import torch
 
 from paribus.errors import MachineError
-from paribus.planning import Job, plan
+from paribus.planning import Job
 from paribus.running import Event, Finished, Moved
 from paribus.running.local import Pool
-from paribus.spec.load import load
 from paribus.spec.machine import Machine
 from paribus.store import record as records
 from paribus.store.process import alive
 from paribus.store.record import Record
-from paribus.training.fit import train
 from paribus.training.module import Stream
 from paribus.training.settings import Settings, device_of
 
-Write = Callable[..., Path]
+Jobs = Callable[..., Job]
+Attempt = Callable[..., Record]
 PLAIN = ("training.optimizer=sgd", "training.optimizer.lr=0.3")  # Adam would make a step of what is rounding alone
 TOGETHER = "machine.devices=2"
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def job(file: Path, *sets: str) -> Job:
-    planned = plan(load(file, sets))
-    return planned.job(planned.runs[0])
-
-
-def trained(work: Job, folder: Path, asked: Callable[[], str] = lambda: "") -> Record:
-    folder.mkdir(exist_ok=True)
-    return train(work, folder, lambda news: None, asked, folder / "resume")
 
 
 def assert_equal(one: Record, other: Record, tolerance: float) -> None:
@@ -68,28 +52,29 @@ def assert_equal(one: Record, other: Record, tolerance: float) -> None:
     ids=["micro-batches", "batch norm in step", "more devices than rows", "a budget of tokens"],
 )
 def test_the_numbers_of_several_devices_are_those_of_one(
-    write: Write, tmp_path: Path, sets: tuple[str, ...], devices: int
+    job: Jobs, attempt: Attempt, tmp_path: Path, sets: tuple[str, ...], devices: int
 ) -> None:
-    file = write()
-    alone = trained(job(file, *PLAIN, *sets), tmp_path / "alone")
-    together = trained(job(file, *PLAIN, *sets, f"machine.devices={devices}"), tmp_path / "together")
+    alone = attempt(tmp_path / "alone", job(*PLAIN, *sets))
+    together = attempt(tmp_path / "together", job(*PLAIN, *sets, f"machine.devices={devices}"))
     assert alone.status == "ok"
     assert_equal(together, alone, 1e-5)
     assert (together.environment["devices"], together.environment["strategy"]) == (devices, "ddp")
 
 
 @pytest.mark.slow
-def test_a_run_over_two_devices_repeats_and_goes_on_to_the_last_bit(write: Write, tmp_path: Path) -> None:
-    work = job(write(), TOGETHER, "network.dropout=0.2", "training.accumulate=2", "machine.checkpoint={every_steps: 2}")
-    whole = trained(work, tmp_path / "whole")
+def test_a_run_over_two_devices_repeats_and_goes_on_to_the_last_bit(
+    job: Jobs, attempt: Attempt, tmp_path: Path
+) -> None:
+    work = job(TOGETHER, "network.dropout=0.2", "training.accumulate=2", "machine.checkpoint={every_steps: 2}")
+    whole = attempt(tmp_path / "whole", work)
     asked = iter(["", "", "", "interrupted"])
-    broken = trained(work, tmp_path / "broken", lambda: next(asked))
+    broken = attempt(tmp_path / "broken", work, lambda: next(asked))
     assert (broken.status, broken.reason) == ("interrupted", "stopped at step 4 of 6")
-    assert_equal(trained(work, tmp_path / "broken"), whole, 0.0)
+    assert_equal(attempt(tmp_path / "broken", work), whole, 0.0)
 
 
-def test_each_device_reads_its_share_and_knows_the_whole(write: Write) -> None:
-    settings = Settings.of(job(write(), "training.batch.examples=7"))
+def test_each_device_reads_its_share_and_knows_the_whole(job: Jobs) -> None:
+    settings = Settings.of(job("training.batch.examples=7"))
     split = settings.data.split("training")
     whole = next(iter(Stream(split, settings.training, 1, 0.0)))
     shares = [next(iter(Stream(split, settings.training, 1, 0.0, rank=rank, size=3))) for rank in range(3)]
@@ -100,8 +85,8 @@ def test_each_device_reads_its_share_and_knows_the_whole(write: Write) -> None:
         assert (share.rows == whole.rows).all()
 
 
-def test_a_device_without_a_row_of_its_own_is_asked_nothing(write: Write) -> None:
-    settings = Settings.of(job(write(), "training.batch.examples=2"))
+def test_a_device_without_a_row_of_its_own_is_asked_nothing(job: Jobs) -> None:
+    settings = Settings.of(job("training.batch.examples=2"))
     lonely = next(iter(Stream(settings.data.split("training"), settings.training, 1, 0.0, rank=2, size=3)))
     assert (lonely.reading.asked, len(lonely.reading.rows)) == (0, 1)
     assert lonely.asked > 0
@@ -116,11 +101,10 @@ def test_a_device_without_a_row_of_its_own_is_asked_nothing(write: Write) -> Non
     ],
 )
 def test_the_leader_decides_when_it_is_over_and_nobody_is_left(
-    write: Write, tmp_path: Path, sets: tuple[str, ...], status: str
+    job: Jobs, attempt: Attempt, tmp_path: Path, sets: tuple[str, ...], status: str
 ) -> None:
-    file = write()
     sets = ("training.steps=40", "training.schedule=constant", *sets)
-    alone, together = (trained(job(file, *sets, *more), tmp_path / str(len(more))) for more in ((), (TOGETHER,)))
+    alone, together = (attempt(tmp_path / str(len(more)), job(*sets, *more)) for more in ((), (TOGETHER,)))
     assert together.status == alone.status == status
     assert (together.steps, together.fail_step) == (alone.steps, alone.fail_step)
     assert together.steps < 40
@@ -129,8 +113,10 @@ def test_the_leader_decides_when_it_is_over_and_nobody_is_left(
 
 
 @pytest.mark.slow
-def test_a_lost_process_costs_an_attempt_and_a_lost_worker_takes_all_with_it(write: Write, tmp_path: Path) -> None:
-    work = job(write(), TOGETHER, "training.steps=80", "machine.checkpoint={every_steps: 10}")
+def test_a_lost_process_costs_an_attempt_and_a_lost_worker_takes_all_with_it(
+    job: Jobs, attempt: Attempt, tmp_path: Path
+) -> None:
+    work = job(TOGETHER, "training.steps=80", "machine.checkpoint={every_steps: 10}")
     killed: list[int] = []
     others: list[int] = []
 
@@ -153,7 +139,7 @@ def test_a_lost_process_costs_an_attempt_and_a_lost_worker_takes_all_with_it(wri
     while any(alive(process) for process in others):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    undisturbed = trained(work, tmp_path / "undisturbed")
+    undisturbed = attempt(tmp_path / "undisturbed", work)
     assert finished[-1].record is not None
     assert_equal(records.of(records.tree(finished[-1].record)), undisturbed, 0.0)
 
