@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -256,39 +256,75 @@ def execute(
 
 
 def complete(plan: Plan, store: Store, engine: Engine, listener: Listener, *, workers: int) -> Summary:
-    """Score finished runs by the metrics that their records lack, from their stored weights; nothing is trained."""
+    """Score finished runs by the metrics that their records lack, from their stored weights; nothing is trained.
+
+    Drivers on one store share the runs, as they do in training.
+    """
     store.take_in()
-    outcomes = store.database.outcomes(run.id for run in plan.trained)
-    wanted = {
-        task.name: {(split, metric.name) for split in task.splits for metric in task.metrics} for task in plan.tasks
-    }
-    waiting: dict[str, Run] = {}
-    for run in plan.trained:
-        record = outcomes[run.id].record
-        if record is not None and record.status == "ok":
-            known = {(score.split, score.metric) for score in record.scores}
-            if wanted[run.task] - known:
-                waiting.setdefault(run.id, run)
+    waiting = lacking(plan, store, {run.id: run for run in plan.trained}.values())
     summary = Summary()
     if not waiting:
         return summary
-    listener.begin(plan, list(waiting.values()), min(workers, len(waiting)))
+    listener.begin(plan, waiting, min(workers, len(waiting)))
     try:
-        with gently(engine.stop) as asked:
-            for event in engine.run([plan.job(run) for run in waiting.values()], "complete"):
-                if isinstance(event, Finished) and event.final:
-                    if event.record is not None:
-                        store.database.complete(event.record)
-                        summary.completed += 1
-                    elif event.status != "interrupted":
-                        last = event.reason.splitlines()[-1] if event.reason else "no reason"
-                        summary.broken[event.job.id] = f"{event.status}: {last}"
-                listener.hear(event)
+        with Claims(store.database) as claims, gently(engine.stop) as asked:
+            backlog = Backlog(plan, waiting, claims, fresh=True)
+            runs = {run.id: run for run in waiting}
+
+            def more(count: int) -> list[Job]:
+                """Jobs that are this driver's, without what another one has done meanwhile."""
+                mine, _ = backlog.take(count)
+                left = {run.id for run in lacking(plan, store, [runs[job.id] for job in mine])}
+                claims.release(*(job.id for job in mine if job.id not in left))
+                return [job for job in mine if job.id in left]
+
+            while backlog and not asked.is_set():
+                jobs = more(2 * workers)
+                held = len(jobs)
+                for event in engine.run(jobs, "complete") if jobs else ():
+                    if isinstance(event, Finished) and event.final:
+                        _keep_scores(event, store, summary)
+                        claims.release(event.job.id)
+                        held -= 1
+                        if backlog and 2 * held < 3 * workers:
+                            new = more(2 * workers - held)
+                            engine.add(new)
+                            held += len(new)
+                    listener.hear(event)
+                if backlog and not jobs:
+                    asked.wait(POLL)  # others are at what is left
         summary.interrupted = asked.is_set()
     finally:
         listener.end()
     store.place()
     return summary
+
+
+def lacking(plan: Plan, store: Store, runs: Iterable[Run]) -> list[Run]:
+    """The finished runs among some that have no score by a metric of their task."""
+    wanted = {
+        task.name: {(split, metric.name) for split in task.splits for metric in task.metrics} for task in plan.tasks
+    }
+    some = list(runs)
+    outcomes = store.database.outcomes(run.id for run in some)
+    found = []
+    for run in some:
+        record = outcomes[run.id].record
+        if record is not None and record.status == "ok":
+            known = {(score.split, score.metric) for score in record.scores}
+            if wanted[run.task] - known:
+                found.append(run)
+    return found
+
+
+def _keep_scores(event: Finished, store: Store, summary: Summary) -> None:
+    """Store a record that has more scores now, or count why it has not."""
+    if event.record is not None:
+        store.database.complete(event.record)
+        summary.completed += 1
+    elif event.status != "interrupted":
+        last = event.reason.splitlines()[-1] if event.reason else "no reason"
+        summary.broken[event.job.id] = f"{event.status}: {last}"
 
 
 @contextmanager

@@ -29,6 +29,8 @@ def completed(job: Job, record: Record, folder: Path) -> Record:
     if not (folder / WEIGHTS).is_file():
         raise MachineError(f"the run {job.id} has no weights at {folder / WEIGHTS}; `--fresh` trains it again")
     device = device_of(settings.machine)
+    if misfit := _misfit(settings, record, device.type):
+        raise MachineError(misfit)
     network = assemble(settings.network, settings.data.sizes())
     network.load_state_dict(load_file(folder / WEIGHTS))
     trainer = trainer_of(settings, Place(), device, 0, Callback(), folder)  # for its precision alone
@@ -40,6 +42,17 @@ def completed(job: Job, record: Record, folder: Path) -> Record:
     when = datetime.now(UTC).isoformat(timespec="seconds")
     note = f"{told}: computed later from the stored weights, {when}, by paribus {version('paribus')}"
     return replace(record, scores=[*record.scores, *scores], notes=[*record.notes, note])
+
+
+def _misfit(settings: Settings, record: Record, device: str) -> str:
+    """Why scores taken here would not be those of the time, as devices round what is not of 32 bit each in its way."""
+    then = record.environment.get("device", device)
+    if settings.precision == 32 or then == device:
+        return ""
+    return (
+        f"the run {record.run} was trained on {then} in precision {settings.precision}, which {device} rounds "
+        f"otherwise: complete it on {then}, or train it again with `--fresh`"
+    )
 
 
 def lacking(settings: Settings, record: Record) -> Iterator[tuple[str, str]]:
