@@ -1,6 +1,7 @@
 """Run folders under a URL: whole or not there, found from anywhere, and no password is ever told."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 
 from paribus import api
 from paribus.cli.gc import gc
+from paribus.cli.import_ import import_
 from paribus.errors import StoreError
 from paribus.planning import Job, plan
 from paribus.running import Summary, execute
@@ -339,3 +341,35 @@ def test_a_plain_folder_is_used_as_it_is(write: Write, tmp_path: Path) -> None:
     placed.remove("old")
     placed.remove("new")
     assert list(tmp_path.glob("*/**/record.json")) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "plain"])
+def test_a_store_whose_folders_lie_elsewhere_is_imported_with_them(
+    kind: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = f"file://{tmp_path}/theirs" if kind == "file" else str(tmp_path / "theirs")
+    ours = f"file://{tmp_path}/ours"
+    planned = plan(load(write(), ["seeds=2"]))
+    first, second = (run.id for run in planned.runs)
+    other = open_store(str(tmp_path / "other"), artifacts=theirs)
+    other.database.save_plan(planned)
+    for run in (first, second):
+        other.database.add(records.read(folder_of(other.runs, run)))
+    other.place()
+    if kind == "file":
+        shutil.rmtree(other.runs)
+    monkeypatch.setenv("PARIBUS_ARTIFACTS", ours)
+    here = str(tmp_path / "here")
+
+    def said(artifacts: str | None) -> tuple[str, str]:
+        assert import_(str(tmp_path / "other"), store=here, artifacts=artifacts) == 0
+        return tuple(capsys.readouterr())
+
+    out, err = said(None)
+    assert out == "1 experiments, 2 attempts at 2 runs and 0 run folders taken over\n"
+    assert "2 runs came without their folder, so without weights" in err
+    assert said(theirs) == ("0 experiments, 0 attempts at 0 runs and 2 run folders taken over\n", "")
+    assert said(theirs) == ("0 experiments, 0 attempts at 0 runs and 0 run folders taken over\n", "")
+    assert Artifacts(ours).names() == {first, second}
+    assert (open_store(here).fetched(first) / "weights.safetensors").is_file()
+    assert not (other.folder / "runs").exists()

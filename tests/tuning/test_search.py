@@ -29,8 +29,9 @@ from paribus.store.claims import Claims
 from paribus.store.folder import Store, open_store
 from paribus.store.record import Record, Score
 from paribus.tuning import Tuned, Unwatched, claim_of, places, searches, tune
+from paribus.tuning.merging import merge
 from paribus.tuning.samplers import seed_of
-from paribus.tuning.storage import merge, open_storage
+from paribus.tuning.storage import open_storage
 from paribus.tuning.study import Outcome, Search
 
 BEST_RATE = 3e-3
@@ -641,11 +642,11 @@ def test_an_imported_search_is_whole_goes_on_and_is_not_doubled(lab: MakeLab, tm
     there.store.database.save_plan(tuned.plan)
     here = open_store(str(tmp_path / "here"))
     taken, searches_taken = here.merge(there.store), merge(there.store, here)
-    assert (taken.trials, searches_taken) == (8, 2)
+    assert (taken.trials, searches_taken) == (8, (2, 0))
     assert here.database.trial_runs("small") == there.store.database.trial_runs("small")
     assert here.database.locks("small") == there.store.database.locks("small")
     assert here.database.needed() == there.store.database.needed()
-    assert (here.merge(there.store).trials, merge(there.store, here)) == (0, 0)
+    assert (here.merge(there.store).trials, merge(there.store, here)) == (0, (0, 0))
     # Nothing is left to do here, and what is asked for besides is done once.
     engine = Formula()
     again = Lab(there.loaded, here).tune(engine)
@@ -654,3 +655,34 @@ def test_an_imported_search_is_whole_goes_on_and_is_not_doubled(lab: MakeLab, tm
     further = Lab(there.loaded, here).tune(engine, trials="+1")
     assert [len(found) for found in trials(further).values()] == [5, 5]
     assert trials(there.tune(trials="+1")) == trials(further)
+
+
+def test_the_trials_of_a_search_that_two_stores_went_on_with_are_put_together(lab: MakeLab, tmp_path: Path) -> None:
+    more = f"arms: {{}}\ntuning: {{trials: 3, {SPACE}}}\nanalysis: {{metric: loss}}\n"
+    one = lab(more, store="one")
+    one.tune()
+    other = Lab(one.loaded, open_store(str(tmp_path / "other")))
+    other.store.merge(one.store)
+    merge(one.store, other.store)
+    # Each goes on by itself: the first as it was asked to, the other with settings of somebody's own.
+    mine = trials(one.tune(trials="+1"))
+    wish = {"training.optimizer.lr": 0.02, "network.dropout": 0.25}
+    theirs = trials(other.tune(trials="+2", enqueue=[wish]))
+    (name,) = mine
+    assert [len(mine[name]), len(theirs[name])] == [4, 5]
+
+    def what(found: dict[str, list[tuple[Any, ...]]]) -> list[str]:
+        return sorted(str(trial[1:]) for trial in found[name])
+
+    together = sorted({*what(mine), *what(theirs)})
+    assert len(together) == 6
+    for source, target, added in ((other, one, 2), (one, other, 1), (other, one, 0), (one, other, 0)):
+        target.store.merge(source.store)
+        assert merge(source.store, target.store) == (0, added)
+        engine = Formula()
+        found = target.tune(engine)
+        assert engine.done == []
+        assert what(trials(found)) == together
+        assert [trial[0] for trial in trials(found)[name]] == list(range(6))
+        runs = {run for trial in trials(found)[name] for run in trial[4]}
+        assert set(target.store.database.trial_runs("small").values()) == runs

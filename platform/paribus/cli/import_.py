@@ -1,10 +1,26 @@
 """`paribus import`: take over what another store holds."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from paribus.cli import options
-from paribus.cli.output import plain
+from paribus.cli.output import note, plain
 
 
-def import_(other: str, /, *, store: options.Store = None) -> int:
+def import_(
+    other: str,
+    /,
+    *,
+    store: options.Store = None,
+    artifacts: Annotated[
+        str | None,
+        Parameter(
+            help="Where the run folders of the other store lie, if not in it: a folder, or a URL. "
+            "PARIBUS_ARTIFACTS says where those of this store go."
+        ),
+    ] = None,
+) -> int:
     """Take over what another store holds: experiments, runs with all attempts, their folders, and searches.
 
     What is there already stays as it is, so that a second call changes nothing.
@@ -16,19 +32,28 @@ def import_(other: str, /, *, store: options.Store = None) -> int:
     store
         The folder of this store, or its postgresql:// address.
     """
+    from paribus.cli.tune import watcher_for
     from paribus.store.folder import open_store
 
-    source = open_store(other, create=False)
+    source = open_store(other, create=False, artifacts=artifacts or "")
     target = open_store(store)
+    before = target.lacking()
     taken = target.merge(source)
     if source.database.trial_experiments():
-        from paribus.tuning.storage import merge
+        from paribus.tuning.merging import merge
 
-        taken.searches = merge(source, target)
+        taken.searches, taken.added = merge(source, target, watcher_for(quiet=True))
     plain(
         f"{taken.experiments} experiments, {taken.attempts} attempts at {taken.runs} runs "
         f"and {taken.folders} run folders taken over"
     )
     if taken.searches or taken.trials:
         plain(f"{taken.searches} searches and {taken.trials} runs of trials as well")
+    if taken.added:
+        plain(f"{taken.added} trials were added to searches that both stores have")
+    if missing := target.lacking() - before:
+        note(
+            f"{len(missing)} runs came without their folder, so without weights; if those lie elsewhere, "
+            "say where with --artifacts and import again"
+        )
     return 0

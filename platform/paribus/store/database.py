@@ -575,6 +575,7 @@ class Merged:
     folders: int = 0
     trials: int = 0  # runs of trials
     searches: int = 0
+    added: int = 0  # trials of searches that both have
 
 
 def _merge_missing(source: Connection, target: Connection, table: type[Table], key: Sequence[str]) -> int:

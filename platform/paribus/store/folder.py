@@ -56,7 +56,7 @@ class Store:
         """Store the records of finished folders that the database lacks, and give the runs they are of."""
         known = self.database.known()
         found = []
-        for folder in self._finished():
+        for folder in _finished(self.runs):
             if folder.name not in known:
                 self.database.add(records.read(folder))
                 found.append(folder.name)
@@ -71,28 +71,45 @@ class Store:
     def place(self) -> None:
         """Copy to the artifacts what lies here only."""
         if self.artifacts is not None:
-            for folder in self._finished():
+            for folder in _finished(self.runs):
                 if not self.artifacts.is_placed(folder):
                     self.artifacts.place(folder)
 
-    def _finished(self) -> list[Path]:
-        folders = sorted(self.runs.iterdir()) if self.runs.is_dir() else []
-        return [folder for folder in folders if "." not in folder.name and (folder / records.FILE).is_file()]
-
     def merge(self, other: "Store") -> Merged:
         """Take over what another store holds and this one lacks, its folders first."""
-        folders = 0
-        for folder in sorted(other.runs.iterdir()) if other.runs.is_dir() else ():
-            target = self.run_folder(folder.name)
-            if (folder / records.FILE).is_file() and not target.exists():
-                partial = unfinished(target)
-                shutil.rmtree(partial, ignore_errors=True)
-                shutil.copytree(folder, partial)
-                partial.rename(target)
-                folders += 1
+        new = sorted(other.held() - self.held())
+        for run in new:
+            here = [runs / run for runs in (other.runs, other.folder / "runs") if (runs / run / records.FILE).is_file()]
+            if here:
+                self._copy(here[0])
+            elif other.artifacts is not None:
+                other.artifacts.fetch(run, self.runs)
+        self.place()
         merged = self.database.merge(other.database)
-        merged.folders = folders
+        merged.folders = len(new)
         return merged
+
+    def _copy(self, folder: Path) -> None:
+        """Take over the folder of a run, as a whole or not at all."""
+        from paribus.store.artifacts import PLACED
+
+        target = self.run_folder(folder.name)
+        partial = unfinished(target)
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(folder, partial, ignore=shutil.ignore_patterns(PLACED))
+        partial.rename(target)
+
+    def held(self) -> set[str]:
+        """The runs whose folders are whole, here or where artifacts lie."""
+        found = {folder.name for runs in {self.runs, self.folder / "runs"} for folder in _finished(runs)}
+        if self.artifacts is not None:
+            found |= {run for run in self.artifacts.names() - found if self.artifacts.record(run) is not None}
+        return found
+
+    def lacking(self) -> set[str]:
+        """The runs with a result whose folders are nowhere."""
+        known = self.database.statuses(self.database.known())
+        return {run for run, status in known.items() if status in records.RESULTS} - self.held()
 
     def remove(self, run: str) -> None:
         """Remove a run's row and folder together."""
@@ -145,6 +162,12 @@ class Store:
         raise StoreError(f"'{name}' could be {len(runs)} runs: {', '.join(sorted(runs)[:5])}; give more of the id")
 
 
+def _finished(runs: Path) -> list[Path]:
+    """The folders of runs that are whole."""
+    folders = sorted(runs.iterdir()) if runs.is_dir() else []
+    return [folder for folder in folders if "." not in folder.name and (folder / records.FILE).is_file()]
+
+
 def size(folder: Path) -> int:
     """Bytes of all files in a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -174,8 +197,11 @@ def address_of(given: str | None) -> str | None:
 
 
 def open_store(given: str | None = None, *, create: bool = True, artifacts: str | None = None) -> Store:
-    """The store; where it may not be created and is not there, StoreError says so."""
-    place = artifacts or os.environ.get(ARTIFACTS) or ""
+    """The store; where it may not be created and is not there, StoreError says so.
+
+    Artifacts lie where the environment says, unless a place is given: "" for beside the database.
+    """
+    place = os.environ.get(ARTIFACTS, "") if artifacts is None else artifacts
     store = _opened(given, create)
     if "://" not in place:
         store.placed = Path(place).expanduser().resolve() if place else None

@@ -8,7 +8,6 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 import sqlalchemy as sql
-from optuna import copy_study, get_all_study_names
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from sqlalchemy import URL, event
@@ -28,26 +27,6 @@ def open_storage(store: Store) -> RDBStorage:
     address = store.database.server
     with telling(store):
         return _in_file(f"sqlite:///{store.folder / FILE}") if address is None else _on_server(address)
-
-
-def merge(source: Store, target: Store) -> int:
-    """Take over the searches that one store holds and the other lacks; how many there were.
-
-    One that both hold stays as it is here: its trials are made of runs, and those have been taken over.
-    """
-    if source.database.server is None and not (source.folder / FILE).is_file():
-        return 0
-    theirs, ours = open_storage(source), open_storage(target)
-    try:
-        with telling(target):
-            known = set(get_all_study_names(ours))
-            new = [name for name in get_all_study_names(theirs) if name not in known]
-            for name in new:
-                copy_study(from_study_name=name, from_storage=theirs, to_storage=ours)
-            return len(new)
-    finally:
-        theirs.engine.dispose()
-        ours.engine.dispose()
 
 
 @contextmanager
