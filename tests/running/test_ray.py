@@ -1,5 +1,6 @@
 """A Ray cluster on loopback: the same numbers as on one machine, whatever happens to nodes and drivers."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -225,6 +226,75 @@ def test_a_node_without_the_store_sends_its_folders(lab: Write, tmp_path: Path, 
     assert names(store) == names(tmp_path / "local")
 
 
+@pytest.fixture
+def blind(tmp_path: Path, cluster: Any) -> Iterator[Callable[[str], Callable[[], None]]]:
+    """Starts a node that sees neither the store nor what other nodes keep; calling what comes back kills it."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str) -> Callable[[], None]:
+        (tmp_path / "store").mkdir(exist_ok=True)
+        (tmp_path / name).mkdir()
+        script = f"mount -t tmpfs none {tmp_path / 'store'} && exec ray start --address={cluster.address} --num-cpus=1"
+        words = ["unshare", "--mount", "sh", "-c", f"{script} --block"]
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "TMPDIR": str(tmp_path / name)}
+        out = subprocess.DEVNULL
+        begun.append(subprocess.Popen(words, stdout=out, stderr=out, env=environment))
+        process = begun[-1].pid
+        return lambda: killed(process)
+
+    yield start
+    for process in begun:
+        killed(process.pid)
+        process.wait()
+
+
+def killed(process: int) -> None:
+    """Kill a process and all that sees the same files, which nobody else does."""
+    try:
+        space = Path(f"/proc/{process}/ns/mnt").readlink()
+    except OSError:
+        return
+    assert space != Path("/proc/self/ns/mnt").readlink()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "ns" / "mnt").readlink() == space:
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+def test_a_run_goes_on_on_another_node_from_what_was_placed_elsewhere(
+    lab: Write, tmp_path: Path, cluster: Any, blind: Callable[[str], Callable[[], None]]
+) -> None:
+    file, store, url = lab(ARMS), tmp_path / "store", f"file://{tmp_path}/placed"
+    sets = [*LONG, "seeds=1", "machine.retries=0"]
+    kill = blind("one")
+    words = command(file, store, f"ray://{cluster.address}", "--json-lines", sets=sets)
+    more = ["--artifacts", url, "--workers", "1"]
+    with subprocess.Popen([*words, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        lost, later = "", []
+        for event in map(json.loads, driver.stdout):
+            if event["event"] == "progress" and event["run"] == lost:
+                later.append(event["step"])
+            if event["event"] == "progress" and event["step"] > 150 and not lost:
+                lost = event["run"]
+                kill()
+                blind("other")
+        _, said = driver.communicate(timeout=60)
+    assert driver.returncode == 0, said
+    assert [reason.partition(" was lost")[1] for status, reason in attempts(store) if status == "crashed"] == [
+        " was lost"
+    ]
+    assert later[0] >= 100, "it did not go on from its checkpoint"
+    assert leftovers(store) == []
+    run(file, tmp_path / "local", "local", sets=sets)
+    assert numbers(store) == numbers(tmp_path / "local")
+    here, there = store / "runs", tmp_path / "placed"
+    assert {folder.name for folder in there.iterdir()} == set(numbers(store))
+    for name in numbers(store):
+        assert (there / name / "record.json").read_text() == (here / name / "record.json").read_text()
+
+
 def test_a_worker_that_is_killed_is_replaced_and_its_log_is_told(lab: Write, tmp_path: Path, cluster: Any) -> None:
     node(cluster)
     trap = tmp_path / "trap"
@@ -277,6 +347,34 @@ def test_ctrl_c_ends_runs_with_their_step(lab: Write, tmp_path: Path, cluster: A
     assert "Traceback" not in said
     assert [status for status, _ in attempts(store)] == ["interrupted"]
     until(lambda: not workers(store / "runs"), 5)
+
+
+def test_runs_end_with_their_step_when_the_head_dies(lab: Write, tmp_path: Path, cluster: Any) -> None:
+    node(cluster)
+    file, store = lab(ARMS), tmp_path / "store"
+    endless = ["training.steps=100000", "training.evaluate.every=0.5", "network.mixer.score=lab.unhurried"]
+    driver = begin(file, store, f"ray://{cluster.address}", sets=endless)
+    until(lambda: list((store / "runs").glob("*.resume/last.ckpt")))
+    cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+    _, said = driver.communicate(timeout=120)
+    assert driver.returncode == 130, said
+    told = "does not answer any more; what is stored stays, runs end with their step"
+    assert [line for line in said.splitlines() if "head" in line] == [
+        f"the head of the Ray cluster at {cluster.address} {told}"
+    ]
+    assert "the same command goes on with what is missing" in said
+    assert "Traceback" not in said
+    assert [(status, reason[:15]) for status, reason in attempts(store)] == [("interrupted", "stopped at step")]
+    assert not workers(store / "runs")
+    # From that step the next command goes on, wherever.
+    stopped = int(attempts(store)[0][1].split()[3])
+    words = command(file, store, "local", "--workers", "1", "--json-lines", sets=endless)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as again:
+        assert again.stdout is not None
+        steps = (event["step"] for event in map(json.loads, again.stdout) if event["event"] == "progress")
+        first = next(steps)
+        os.killpg(again.pid, signal.SIGKILL)
+    assert first >= stopped
 
 
 @pytest.mark.parametrize("joined", [True, False])

@@ -34,6 +34,8 @@ ANSWERS = 5.0  # seconds that the port of a cluster has to answer
 JOINS = 30.0  # seconds that joining may take; Ray itself would try for minutes
 LOSSES = 10  # nodes that may be lost under a run, besides its retries
 QUIET = 10.0  # seconds without a free place before it is said that runs wait
+LOOK = 2.0  # seconds between looks whether the head is still there
+HEADLESS = 25.0  # seconds without a head before runs end with their step: after 60, Ray ends all processes at once
 # A worker that hangs would not see that its pipe was closed: Linux ends it with its actor, however that died.
 START = (
     "import ctypes, sys; getattr(ctypes.CDLL(None), 'prctl', int)(1, 9)\n"
@@ -72,9 +74,12 @@ class Cluster(Pool):
         self._mark.mkdir(parents=True, exist_ok=True)
         (self._mark / self._token).touch()
         self._idle_since: float | None = time.monotonic()
+        head = Head()
+        self._head = head
         try:
             yield from super().run(jobs, work)
         finally:
+            head.leave()
             shutil.rmtree(self._mark, ignore_errors=True)
 
     def _hand_out(self, work: str) -> None:
@@ -82,6 +87,8 @@ class Cluster(Pool):
         for worker in self._workers:
             if refusal := _remote(worker).refusal:
                 raise MachineError(refusal)
+        if self._head.silent > HEADLESS:
+            self._break_up()
         if any(worker.ready for worker in self._workers):
             self._idle_since = None
         elif self._idle_since is not None and time.monotonic() - self._idle_since > QUIET:
@@ -91,9 +98,17 @@ class Cluster(Pool):
                     f"the cluster has no place free yet ({wanted(self._cores, self._gpus)} for each run); waiting"
                 )
 
+    def _break_up(self) -> None:
+        """Without a head nothing can be kept up for long: let runs end with their step."""
+        told = f"the head of the Ray cluster at {self._head.address} does not answer any more; what is stored stays"
+        if not self._busy():
+            raise MachineError(f"{told}, and the same command goes on once there is a cluster again")
+        self._tell(f"{told}, runs end with their step")
+        self.stop()
+
     def _start(self, number: int) -> Worker:
         rest = {"threads": self._threads, "paths": list(sys.path), "artifacts": self._artifacts}
-        remote = Remote(self._runs, self._mark / self._token, self._cores, self._gpus, rest)
+        remote = Remote(self._runs, self._mark / self._token, self._cores, self._gpus, rest, self._head)
         return Worker(number, remote, remote.outlet)
 
     def _say(self, worker: Worker, message: Any) -> bool:
@@ -116,6 +131,33 @@ class Cluster(Pool):
         return working_folder(self._runs, worker.job.id, remote.pid or 0, remote.host)
 
 
+class Head:
+    """The head of the cluster that was joined, looked at now and then."""
+
+    def __init__(self) -> None:
+        import ray
+
+        context: Any = ray.get_runtime_context()  # without types
+        self.address = str(context.gcs_address)
+        self._over = threading.Event()
+        self._seen = time.monotonic()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    @property
+    def silent(self) -> float:
+        """Seconds since it answered; none once nobody looks."""
+        return 0.0 if self._over.is_set() else time.monotonic() - self._seen
+
+    def leave(self) -> None:
+        """Look no more."""
+        self._over.set()
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK):
+            if _answers(self.address):
+                self._seen = time.monotonic()
+
+
 def _remote(worker: Worker) -> "Remote":
     assert isinstance(worker.process, Remote)
     return worker.process
@@ -124,8 +166,10 @@ def _remote(worker: Worker) -> "Remote":
 class Remote:
     """A worker on some node, as the pool sees a process: started, heard, ended."""
 
-    def __init__(self, runs: Path, mark: Path, cores: int, gpus: float, rest: dict[str, Any]) -> None:
+    def __init__(self, runs: Path, mark: Path, cores: int, gpus: float, rest: dict[str, Any], head: Head) -> None:
         import ray
+
+        self._head = head
 
         options: dict[str, Any] = {"num_cpus": cores, "num_gpus": gpus, "scheduling_strategy": "SPREAD"}
         remote: Any = ray.remote  # its types know no groups
@@ -155,7 +199,8 @@ class Remote:
     def kill(self) -> None:
         import ray
 
-        ray.kill(self._relay)
+        if self._head.silent < ANSWERS + 2 * LOOK:  # else the call would wait for it, and the worker ends anyway
+            ray.kill(self._relay)
 
     def _hear(self) -> None:
         """Hand on what the relay says until there is nothing more to come."""
