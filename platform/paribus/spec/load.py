@@ -3,7 +3,8 @@
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -17,7 +18,7 @@ from paribus.spec.fits import Tasks, analysis_fits, claims_fit
 from paribus.spec.override import Complaint, Group, Path, Tree, apply, replaced
 from paribus.spec.rules import known_tasks, match_fits
 from paribus.spec.source import Source, label, parse, read
-from paribus.spec.space import search_rules
+from paribus.spec.space import ranges, search_rules
 from paribus.spec.wording import said
 
 
@@ -93,6 +94,28 @@ def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
     if reading.problems:
         raise SpecError(_in_order(reading))
     return Loaded(experiment, tuple(found.arms), file, tuple(sets), _digest(reading.sources), tuple(found.designs))
+
+
+@contextmanager
+def forgetting() -> Iterator[None]:
+    """What files import from beside them is forgotten at the end, so that the next file finds its own modules."""
+    paths, modules = list(sys.path), set(sys.modules)
+    try:
+        yield
+    finally:
+        folders = set(sys.path) - set(paths)
+        beside = [name for name in set(sys.modules) - modules if _folder(name.partition(".")[0]) in folders]
+        for name in beside:
+            del sys.modules[name]
+        sys.path[:] = paths  # last: a package without __init__.py looks up there where it lies
+        ranges.cache_clear()  # they are known by the names of parts
+
+
+def _folder(package: str) -> str | None:
+    """Where a package or a module was imported from."""
+    module = sys.modules.get(package)
+    places = list(getattr(module, "__path__", ())) or [getattr(module, "__file__", None)]
+    return str(FilePath(places[0]).parent) if places[0] else None
 
 
 def headline(file: FilePath | str, tasks: Tasks | None = None, arms: Sequence[str] | None = None) -> Headline:
