@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from paribus.cli import COMMANDS
 from paribus.parts import FAMILIES, kinds
+from paribus.planning import hashed
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
@@ -213,6 +214,49 @@ def test_init_writes_files_that_check_and_that_the_schema_accepts(tmp_path: Path
         assert list(validator.iter_errors(YAML(typ="safe").load(file.read_text(encoding="utf-8")))) == []
     assert "is there already" in call(tmp_path, "init", "my-labels", code=2).stderr
     assert "did you mean 'labels'" in call(tmp_path, "init", "x", "--template", "label", code=2).stderr
+
+
+def test_init_keeps_a_schema_that_somebody_changed_and_brings_its_own_up_to_date(tmp_path: Path) -> None:
+    file = tmp_path / "paribus.schema.json"
+    assert f"wrote {file.name}" in call(tmp_path, "init", "a").stdout
+    newest = file.read_text()
+    assert "up to date" in call(tmp_path, "init", "b").stdout
+    assert file.read_text() == newest
+    older = json.loads(newest)
+    del older["$comment"], older["properties"]["claims"]
+    older["$comment"] = f"written by paribus init, {hashed(older)}"
+    file.write_text(json.dumps(older))
+    assert f"brought up to date: {file.name}" in call(tmp_path, "init", "c").stdout
+    assert file.read_text() == newest
+    for number, own in enumerate((newest.replace('"claims"', '"wishes"'), "{}", "[1]")):
+        file.write_text(own)
+        assert f"kept {file.name}" in call(tmp_path, "init", f"d{number}").stdout
+        assert file.read_text() == own
+
+
+SCORE = '''"""q . k, and a setting of its own."""
+from pydantic import Field
+from paribus.parts import Part
+from lab.settings import {setting}
+
+class Spec(Part):
+    {setting}: float = Field({setting}, description="of the plane")
+    def build(self, *, head_dim):
+        raise NotImplementedError
+'''
+
+
+def test_each_file_that_is_checked_finds_the_modules_beside_it(tmp_path: Path) -> None:
+    for name, setting in (("a", "tilt"), ("b", "bend")):
+        (tmp_path / name / "lab").mkdir(parents=True)
+        if name == "a":
+            (tmp_path / name / "lab" / "__init__.py").touch()
+        (tmp_path / name / "lab" / "settings.py").write_text(f"{setting} = 0.1\n")
+        (tmp_path / name / "lab" / "score.py").write_text(SCORE.format(setting=setting))
+        mixer = f"{{kind: attention, score: {{kind: lab.score, {setting}: 0.2}}}}"
+        (tmp_path / name / "x.yaml").write_text(f"name: {name}\ntask: copy\nnetwork: {{mixer: {mixer}}}\n")
+    for files in (("a/x.yaml", "b/x.yaml", "a/x.yaml"), ("b/x.yaml", "a/x.yaml")):
+        assert call(tmp_path, "check", *files).stdout.count("imports lab.score") == len(files)
 
 
 @pytest.fixture(scope="session")
