@@ -2,34 +2,37 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from paribus.cli.output import note, plain, table
+from paribus.errors import ParibusError
 
-# Two steps with no warm-up, small test splits, one evaluation.
-CHANGES = (
-    "training.steps=2",
-    "training.schedule.warmup=0",
-    "training.evaluate.every=1.0",
-    "training.evaluate.examples=32",
-)
+if TYPE_CHECKING:
+    from paribus.spec.load import Loaded
+
+# Two steps with no warm-up, small test splits, one evaluation: of every arm, whatever it sets itself.
+CHANGES: dict[str, Any] = {
+    "training.steps": 2,
+    "training.schedule.warmup": 0,
+    "training.evaluate.every": 1.0,
+    "training.evaluate.examples": 32,
+    "task.validation_examples": 32,
+    "task.test_examples": 32,
+}
 
 
 def smoke(
     file: Path, sets: Sequence[str], arms: Sequence[str], workers: int | None, store: str | None, quiet: bool, on: str
 ) -> int:
-    from dataclasses import replace
-
     from paribus import api
     from paribus.cli.live import listener
     from paribus.cli.report import written
+    from paribus.planning import plan
     from paribus.running import Finished, execute
     from paribus.store.folder import open_store
 
     loaded, whole = api.prepared(file, sets=sets, arms=arms)
-    _, short = api.prepared(
-        file, sets=[*sets, *CHANGES, *_small(whole.tasks[0].name, [t.name for t in whole.tasks])], arms=arms, seeds=[1]
-    )
-    short = replace(short, label="smoke")
+    short = plan(shortened(loaded), arms=arms, seeds=[1], label="smoke")
     opened = open_store(store)
     api.vet(loaded, whole, opened, note)
     engine, count = api.engine(short, opened, workers, on=on, say=note)
@@ -58,6 +61,17 @@ def smoke(
     return 1 if failed else 0
 
 
-def _small(first: str, names: Sequence[str]) -> list[str]:
-    paths = [f"tasks.{name}" for name in names] if first else ["task"]
-    return [f"{path}.{split}_examples=32" for path in paths for split in ("validation", "test")]
+def shortened(loaded: "Loaded") -> "Loaded":
+    """The experiment with every arm cut short."""
+    from dataclasses import replace
+
+    from paribus.spec.arms import variant
+
+    arms = []
+    for arm in loaded.arms:
+        setting, complaints = variant(arm, CHANGES)
+        if setting is None:
+            wrong = "; ".join(f"{'.'.join(map(str, one.path))}: {one.message}" for one in complaints)
+            raise ParibusError(f"--smoke cannot cut {arm.name} short: {wrong}")
+        arms.append(replace(arm, setting=setting))
+    return replace(loaded, arms=tuple(arms))

@@ -196,6 +196,8 @@ def reproduce(plan: Plan, arm: str = "") -> str:
         return plan.compared
     words = ["paribus", "run", plan.file, *(word for text in plan.sets for word in ("--set", text))]
     words += [word for name in ([arm] if arm else plan.only) for word in ("--arms", name)]
+    if plan.label == "smoke" and plan.only != ["smoke"]:
+        return shlex.join([*words, "--smoke"])
     count = len(plan.seeds)
     seeds = [count] if plan.seeds == list(range(1, count + 1)) else plan.seeds
     return shlex.join([*words, *(word for seed in seeds for word in ("--seeds", str(seed)))])
