@@ -368,14 +368,14 @@ def _beside_grid(results: Results, taught: Taught) -> Iterator[Grid]:
 
 
 def _front_grids(taught: Taught) -> Iterator[Grid]:
-    names = [objective["name"] for objective in taught["objectives"]]
-    for search in taught["searches"] if len(names) > 1 else ():
+    titles = [objective["title"] for objective in taught["objectives"]]
+    for search in taught["searches"] if len(titles) > 1 else ():
         rows = tuple(
             (f"trial {t['number']}", *(general(value, 4) for value in t["values"]), setting_words(t["settings"]))
             for t in front(search)
         )
         yield Grid(
-            "Front: no other trial is better on all objectives", ("trial", *names, "with"), rows, words=("with",)
+            "Front: no other trial is better on all objectives", ("trial", *titles, "with"), rows, words=("with",)
         )
 
 
@@ -472,7 +472,7 @@ def _importance(taught: Taught) -> Iterator[Picture]:
 
 
 def _front_plot(taught: Taught, search: Taught) -> Plot:
-    other = taught["objectives"][1]["name"]
+    other = taught["objectives"][1]["title"]
     dots = tuple(
         Dot(
             search["arm"],

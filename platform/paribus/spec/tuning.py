@@ -13,7 +13,7 @@ from paribus.spec.override import Group, Open, Shaped, Slot
 
 TRIALS = 20
 FIRST_SEED = 1_000_001  # of trials
-COSTS = ("parameters", "flops", "seconds")
+COSTS = {"parameters": "parameters", "flops": "FLOPs per token", "seconds": "seconds"}  # and what pages call them
 MAIN = "metric"  # stands for the metric that the analysis compares
 
 

@@ -110,7 +110,7 @@ def objectives(loaded: Loaded, tuning: Tuning, task: str) -> list[MetricInfo]:
     _, spec = tasks_of(loaded.experiment)[task]
     main = loaded.experiment.analysis.metric_of(task, spec.metrics[0])
     names = [main if name == MAIN else name for name in tuning.objectives or [MAIN]]
-    return [MetricInfo(name, name, "min", "", None) if name in COSTS else metric_info(name) for name in names]
+    return [MetricInfo(name, COSTS[name], "min", "", None) if name in COSTS else metric_info(name) for name in names]
 
 
 def evaluations(training: Training) -> int | None:
