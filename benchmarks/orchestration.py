@@ -52,12 +52,10 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 def bare(job: Job, steps: int | None = None) -> tuple[float, int]:
     """Seconds of a loop that trains, looks at validation, keeps the best weights and tests; and its steps."""
     import torch
-    from torch import nn
+    from bare import Loop
 
-    from paribus.network import build
     from paribus.training.evaluation import Evaluator
     from paribus.training.fit import evaluation_steps
-    from paribus.training.module import Stream, loss_of
     from paribus.training.settings import Settings
 
     settings = Settings.of(job)
@@ -66,23 +64,14 @@ def bare(job: Job, steps: int | None = None) -> tuple[float, int]:
         data.split(name)
     began = time.perf_counter()
     budget = steps or int(training.budget)
-    network = build(settings.network, data.sizes(), settings.seed)
-    optimizer = training.optimizer.build(network, fused=True)
-    factor = training.schedule.factor
-    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step, step + 1, budget))
+    loop = Loop(settings, budget)
+    network = loop.network
     evaluator = Evaluator(network, settings.decoding, torch.device("cpu"), nullcontext)
     looks = evaluation_steps(training, budget)
     validation, best, weights = data.split("validation"), float("inf"), network.state_dict()
     rows = np.arange(min(training.evaluate.examples, len(validation)))
-    stream = iter(Stream(data.split("training"), training, settings.seed, 0.0))
-    network.train()
     for step in range(1, budget + 1):
-        micro = next(stream)
-        optimizer.zero_grad()
-        (loss_of(network, micro.reading, 0.0) / micro.asked).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm or float("inf"))
-        optimizer.step()
-        rate.step()
+        loop.step()
         if step in looks:
             loss = evaluator.scores("validation", validation, ["loss", "token_accuracy"], rows)[0].value
             if loss is not None and loss < best:

@@ -14,35 +14,20 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import nn
+from bare import Loop
 
-from paribus.network import build
-from paribus.parts.optimizer import OptimizerSpec
-from paribus.parts.schedule import ScheduleSpec
 from paribus.planning import Job, plan
 from paribus.spec.load import load
 from paribus.training.fit import train
-from paribus.training.module import Stream, loss_of
 from paribus.training.settings import Settings
 
 
 def bare(settings: Settings, steps: int) -> float:
     """Seconds of a loop that does only what training needs."""
-    training = settings.training
-    network = build(settings.network, settings.data.sizes(), settings.seed)
-    spec, schedule = training.optimizer, training.schedule
-    assert isinstance(spec, OptimizerSpec) and isinstance(schedule, ScheduleSpec)
-    optimizer = spec.build(network, fused=True)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule.factor(step, step + 1, training.budget))
-    stream = iter(Stream(settings.data.split("training"), training, settings.seed, 0.0))
+    loop = Loop(settings, steps)
     began = time.perf_counter()
     for _ in range(steps):
-        micro = next(stream)
-        optimizer.zero_grad()
-        (loss_of(network, micro.reading, 0.0) / micro.asked).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm or float("inf"))
-        optimizer.step()
-        rate.step()
+        loop.step()
     return time.perf_counter() - began
 
 
