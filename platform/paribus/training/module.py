@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import lightning
 import torch
@@ -120,6 +121,13 @@ class Learner(lightning.LightningModule):
         self.place = place
         self.fused = fused
         self._losses: list[Tensor] = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes here which hook it is in, some forty times a step; torch would look for parameters in each.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         spec = self.training_spec.optimizer

@@ -1,10 +1,12 @@
 """What every process of a run has: its batches, the network that learns, and Lightning to train it."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.profilers import Profiler
 
 from paribus.network import Network
 from paribus.spec.machine import Machine
@@ -14,6 +16,21 @@ from paribus.training.module import Learner, Stream
 from paribus.training.settings import Settings
 
 PRECISIONS: dict[int | str, str] = {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"}  # as Lightning calls them
+
+
+class Unmeasured(Profiler):
+    """Measures nothing of the two dozen hooks of a step; that of Lightning makes a new context for each."""
+
+    _nothing = nullcontext()
+
+    def start(self, action_name: str) -> None:
+        pass
+
+    def stop(self, action_name: str) -> None:
+        pass
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        return self._nothing
 
 
 def stream_of(settings: Settings, place: Place, flops_per_token: float, start: int) -> Stream:
@@ -50,6 +67,7 @@ def trainer_of(
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        profiler=Unmeasured(),
         num_sanity_val_steps=0,
         limit_val_batches=0,
         use_distributed_sampler=False,
