@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from paribus.planning import Job, Plan, Run
-from paribus.store.claims import Claims
-from paribus.store.database import Attempt
-from paribus.store.folder import Store
 from paribus.store.record import RESULTS, Record
+
+if TYPE_CHECKING:  # workers come by here, and have no use for a database
+    from paribus.store.claims import Claims
+    from paribus.store.folder import Store
 
 POLL = 1.0  # seconds between looks at what other drivers are doing
 TOGETHER = 0.1  # seconds: what comes back sooner after something was stored waits for more
@@ -106,7 +107,7 @@ class Limits:
 class Backlog:
     """The runs that nobody has begun yet, as far as this driver knows."""
 
-    def __init__(self, plan: Plan, runs: Sequence[Run], claims: Claims, *, fresh: bool) -> None:
+    def __init__(self, plan: Plan, runs: Sequence[Run], claims: "Claims", *, fresh: bool) -> None:
         self._plan = plan
         self._new = deque(runs)
         self._theirs: deque[Run] = deque()  # asked for, and at work elsewhere
@@ -143,7 +144,7 @@ class Backlog:
 class Desk:
     """What came back and is not stored yet: what comes thick and fast is stored together."""
 
-    def __init__(self, store: Store, claims: Claims) -> None:
+    def __init__(self, store: "Store", claims: "Claims") -> None:
         self._store = store
         self._claims = claims
         self._waiting: list[Finished] = []
@@ -163,6 +164,8 @@ class Desk:
         events, self._waiting, self._urgent = self._waiting, [], False  # what fails is not tried again
         if not events:
             return 0
+        from paribus.store.database import Attempt
+
         self._store.database.add_attempts([Attempt(e.job.id, e.status, e.reason, e.record) for e in events])
         over = [event.job.id for event in events if event.final]
         self._claims.release(*over)
@@ -176,7 +179,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def missing(plan: Plan, store: Store, *, fresh: bool = False) -> list[Run]:
+def missing(plan: Plan, store: "Store", *, fresh: bool = False) -> list[Run]:
     """The runs that have no result yet, each once."""
     return unfinished(plan, {} if fresh else store.database.statuses(run.id for run in plan.runs))
 
@@ -192,7 +195,7 @@ def unfinished(plan: Plan, statuses: Mapping[str, str]) -> list[Run]:
 
 def execute(
     plan: Plan,
-    store: Store,
+    store: "Store",
     engine: Engine,
     listener: Listener,
     *,
@@ -201,6 +204,8 @@ def execute(
     limits: Limits | None = None,
 ) -> Summary:
     """Train what is missing of a plan, and store every attempt as it ends; drivers on one store share the runs."""
+    from paribus.store.claims import Claims
+
     store.sweep()
     store.take_in()
     store.place()
@@ -255,11 +260,13 @@ def execute(
     return summary
 
 
-def complete(plan: Plan, store: Store, engine: Engine, listener: Listener, *, workers: int) -> Summary:
+def complete(plan: Plan, store: "Store", engine: Engine, listener: Listener, *, workers: int) -> Summary:
     """Score finished runs by the metrics that their records lack, from their stored weights; nothing is trained.
 
     Drivers on one store share the runs, as they do in training.
     """
+    from paribus.store.claims import Claims
+
     store.take_in()
     waiting = lacking(plan, store, {run.id: run for run in plan.trained}.values())
     summary = Summary()
@@ -300,7 +307,7 @@ def complete(plan: Plan, store: Store, engine: Engine, listener: Listener, *, wo
     return summary
 
 
-def lacking(plan: Plan, store: Store, runs: Iterable[Run]) -> list[Run]:
+def lacking(plan: Plan, store: "Store", runs: Iterable[Run]) -> list[Run]:
     """The finished runs among some that have no score by a metric of their task."""
     wanted = {
         task.name: {(split, metric.name) for split in task.splits for metric in task.metrics} for task in plan.tasks
@@ -317,7 +324,7 @@ def lacking(plan: Plan, store: Store, runs: Iterable[Run]) -> list[Run]:
     return found
 
 
-def _keep_scores(event: Finished, store: Store, summary: Summary) -> None:
+def _keep_scores(event: Finished, store: "Store", summary: Summary) -> None:
     """Store a record that has more scores now, or count why it has not."""
     if event.record is not None:
         store.database.complete(event.record)
@@ -350,8 +357,10 @@ def gently(stop: Callable[[], None]) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def keep(event: Finished, store: Store, summary: Summary) -> None:
+def keep(event: Finished, store: "Store", summary: Summary) -> None:
     """Store an attempt, and count it."""
+    from paribus.store.database import Attempt
+
     store.database.add_attempts([Attempt(event.job.id, event.status, event.reason, event.record)])
     count(event, summary)
 

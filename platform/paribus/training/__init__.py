@@ -4,11 +4,12 @@
 def prepare(threads: int) -> None:
     """Load what every run needs, and keep libraries quiet about what is meant to be so."""
     import logging
-    import warnings
 
-    warnings.filterwarnings("ignore")
+    import paribus.training.loaded
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     import torch
 
-    torch.set_num_threads(threads)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     import paribus.training.fit  # noqa: F401
+
+    torch.set_num_threads(threads)
