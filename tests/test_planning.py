@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -9,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import Field
 
-from paribus.api import prepared
-from paribus.errors import ParibusError
+from paribus.api import engine, prepared, short_of_gpu
+from paribus.errors import MachineError, ParibusError
 from paribus.parts import Part, spec_class
 from paribus.planning import RESULTS_VERSION, Plan, plan, run_id
 from paribus.spec.load import load
+from paribus.store.folder import open_store
 
 Write = Callable[..., Path]
 
@@ -223,3 +226,13 @@ def test_too_few_places_for_the_training_sequences_are_told_before_anything_runs
     with pytest.raises(ParibusError, match="short: the encoder has 3 places, but training has sequences of 5 tokens"):
         prepared(file)
     prepared(write(), sets=("network.position={kind: learned, max_length: 5}",))
+
+
+def test_a_precision_that_only_gpus_have_is_told_before_anything_is_trained(write: Write, tmp_path: Path) -> None:
+    _, planned = prepared(write("arms: {half: {machine.precision: 16}, other: {machine.precision: bf16}}\n"))
+    told = "machine.precision is 16 (half), but no GPU was found, and CPUs compute in 32 or bf16 only"
+    assert short_of_gpu(planned) == told
+    assert short_of_gpu(prepared(Path("small.yaml"), arms=["other"])[1]) == ""
+    if not torch.cuda.is_available():
+        with pytest.raises(MachineError, match=re.escape(told)):
+            engine(planned, open_store(str(tmp_path / "store")), None)

@@ -132,6 +132,7 @@ def engine(
         cluster, count = _cluster(plan, store, workers, gpus_per_run, on, say)
         return tracked(cluster, uploads, plan, store), count
     shares = _shares(plan, gpus_per_run or 1.0)
+    _demand_gpu(plan, bool(shares))
     if gpus_per_run is not None and not shares:
         raise MachineError("--gpus-per-run: no GPU was found here, or machine.accelerator asks for another device")
     count = workers if workers is not None else len(shares) or max(1, cores() // (threads * of_a_run))
@@ -160,6 +161,7 @@ def _cluster(
     accelerator, of_a_run = plan.machine["accelerator"], int(plan.machine["devices"])
     threads = int(plan.machine["threads"])
     gpus = (gpus_per_run or float(of_a_run)) if accelerator in ("auto", "cuda") and ray.has_gpus() else 0.0
+    _demand_gpu(plan, bool(gpus))
     if gpus_per_run is not None and not gpus:
         raise MachineError("--gpus-per-run: the cluster has no GPU, or machine.accelerator asks for another device")
     count = workers or max(1, ray.places(threads * of_a_run, gpus))
@@ -176,6 +178,27 @@ def _cluster(
         say=say,
     )
     return cluster, count
+
+
+def _demand_gpu(plan: Plan, gpus: bool) -> None:
+    """Raise MachineError where runs would compute otherwise than their precision says."""
+    lacking = short_of_gpu(plan)
+    if lacking and not gpus:
+        raise MachineError(lacking)
+
+
+def short_of_gpu(plan: Plan) -> str:
+    """Why a plan cannot be trained where there is no GPU; empty where it can."""
+    arms = {run.arm for run in plan.trained if plan.settings[run.arm][run.task]["precision"] == 16}
+    if not arms or plan.machine["accelerator"] == "mps":
+        return ""
+    named = ", ".join(row.name for row in plan.arms if row.name in arms)
+    return f"machine.precision is 16 ({named}), but no GPU was found, and CPUs compute in 32 or bf16 only"
+
+
+def has_gpu(plan: Plan) -> bool:
+    """Whether runs would train on GPUs of this machine."""
+    return bool(_shares(plan, 1.0))
 
 
 def usual_workers(plan: Plan) -> int:

@@ -383,6 +383,14 @@ MISTAKES = {
         "machine: {strategy: ddp}\n",
         "3:21  machine.strategy: got 'ddp', but it has no place to act with one device",
     ),
+    "a precision that CPUs do not have": (
+        "machine: {accelerator: cpu, precision: 16}\n",
+        "3:40  machine.precision: got 16, but CPUs compute in 32 or bf16 only",
+    ),
+    "a precision that CPUs do not have, of an arm": (
+        "machine: {accelerator: cpu}\narms: {half: {machine.precision: 16}}\n",
+        "4:34  arms.half.'machine.precision': got 16, but CPUs compute in 32 or bf16 only",
+    ),
     "more devices than a batch has examples": (
         "machine: {devices: 65}\n",
         "3:20  machine.devices: got 65, more than the 64 examples of a batch",

@@ -187,6 +187,12 @@ def test_half_precision_trains(trained: Trained) -> None:
     assert score(half, "loss") != score(full, "loss")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+def test_a_cpu_does_not_train_in_bf16_where_16_is_asked_for(trained: Trained) -> None:
+    with pytest.raises(MachineError, match=r"machine\.precision is 16, but CPUs compute in 32 or bf16 only"):
+        trained("machine.precision=16")
+
+
 def test_a_run_that_is_asked_to_stop_says_how_far_it_came(trained: Trained) -> None:
     calls = iter([False, False, True])
     record = trained(stop=lambda: "interrupted" if next(calls) else "")

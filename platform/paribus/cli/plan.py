@@ -76,6 +76,8 @@ def plan(
         plain(_tuning(loaded, likely, at_once))
     if len(planned.seeds) > 1 and len(planned.arms) > 1:
         plain(_showing(planned))
+    if not api.has_gpu(planned) and (lacking := api.short_of_gpu(planned)):
+        note(lacking)
     done = len(planned.runs) - len(waiting)
     plain(f"{len(planned.runs)} runs: {done} in the store, {len(waiting)} to train")
     if need is not None:

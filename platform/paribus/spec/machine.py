@@ -45,7 +45,9 @@ class Machine(Strict):
         description="how several devices work together, as Lightning calls it; auto is ddp, the other one is for "
         "networks of which some parameters do nothing in some steps",
     )
-    precision: Literal[32, "bf16", 16] = Field(32, description="part of a run's identity")
+    precision: Literal[32, "bf16", 16] = Field(
+        32, description="part of a run's identity; bf16 and 16 are mixed with 32 where that is safer, 16 on GPUs only"
+    )
     compile: bool = Field(False, description="torch.compile the network; needs a C++ compiler")
     threads: PositiveInt = Field(1, le=1024, description="per run on CPU")
     checkpoint: Checkpoint = Field(Checkpoint(), description="how often a run is kept, so that it can be gone on with")

@@ -167,11 +167,14 @@ def _budget(experiment: Experiment) -> Iterator[Complaint]:
 
 
 def _devices(experiment: Experiment) -> Iterator[Complaint]:
-    """Several devices share out each batch."""
+    """Several devices share out each batch, and each kind of device knows some precisions only."""
     machine, size = experiment.machine, experiment.training.batch.examples
     if machine.devices == 1 and machine.strategy != "auto":
         told = f"got {shown(machine.strategy)}, but it has no place to act with one device"
         yield Complaint(("machine", "strategy"), told, needs=(("machine", "devices"),))
+    if machine.precision == 16 and machine.accelerator == "cpu":
+        told = "got 16, but CPUs compute in 32 or bf16 only"
+        yield Complaint(("machine", "precision"), told, needs=(("machine", "accelerator"),))
     if machine.devices > 1 and machine.accelerator == "mps":
         yield Complaint(("machine", "devices"), f"got {machine.devices}, but there is one mps device only")
     if size is not None and size < machine.devices:

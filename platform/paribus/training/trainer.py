@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import Profiler
 
+from paribus.errors import MachineError
 from paribus.network import Network
 from paribus.spec.machine import Machine
 from paribus.training.checkpoint import State
@@ -52,6 +53,8 @@ def trainer_of(
     settings: Settings, place: Place, device: torch.device, steps: int, callback: Callback, folder: Path
 ) -> lightning.Trainer:
     """Lightning with nothing of its own that writes, shows, evaluates or asks the machine how it was started."""
+    if settings.precision == 16 and device.type == "cpu":  # Lightning would take bf16 for it
+        raise MachineError("machine.precision is 16, but CPUs compute in 32 or bf16 only")
     return lightning.Trainer(
         accelerator=device.type,
         devices=place.size,
