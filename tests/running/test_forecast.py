@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from paribus.api import prepared, prober
+from paribus.api import Silent, prepared, prober
 from paribus.planning import Plan, plan
+from paribus.running import Summary, execute
 from paribus.running.forecast import Likely, forecast, need, places, stored
+from paribus.running.local import Pool
 from paribus.spec.load import load
 from paribus.store.folder import Store, open_store
 from paribus.store.record import Record
@@ -44,12 +46,12 @@ def test_runs_of_the_same_settings_say_how_long_the_others_take(planned: Plan, s
     store.database.add(Record(base[1].id, "diverged", seconds=1.0))
     found = known(planned, store)
     # The whole of a run counts, its test included; weights of four bytes beside some more.
-    assert found == {("baseline", ""): Likely(60.0, 7_000, 204_000, "stored")}
+    assert found == {("baseline", ""): Likely(60.0, 7_000, 54_000, "stored")}
     likely = forecast(planned, planned.runs, found, COSTS, None, lambda text: None)
     assert likely["small", ""] == Likely(30.0, 7_000, 202_000, "scaled")
     needed = need([base[2], *(run for run in planned.runs if run.arm == "small")], likely, COSTS, at_once=2)
     assert needed is not None
-    assert (needed.seconds, needed.disk, needed.memory) == (60.0 + 3 * 30.0, 204_000 + 3 * 202_000, 14_000)
+    assert (needed.seconds, needed.disk, needed.memory) == (60.0 + 3 * 30.0, 54_000 + 3 * 52_000, 14_000)
     assert needed.known == ("stored", "scaled")
 
 
@@ -96,3 +98,25 @@ def test_the_command_says_what_is_needed_and_leaves_nothing_behind(write: Write,
     quick = subprocess.run([*words, "--no-probe"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert quick.stderr == ""
     assert "at once" not in quick.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "sets"),
+    [("copy-smoke", ["seeds=1"]), ("positions", ["seeds=1", "training.steps=100", "training.evaluate.every=0.5"])],
+)
+def test_disk_and_memory_are_forecast_within_a_factor_of_two(name: str, sets: list[str], tmp_path: Path) -> None:
+    file = Path(__file__).parents[2] / "experiments" / f"{name}.yaml"
+    _, planned = prepared(file, sets=sets, arms=["no_position"])
+    costs: Any = {place: {"flops_per_token": 100.0, "parameters": 1000} for place in places(planned, planned.runs)}
+    likely = forecast(planned, planned.runs, {}, costs, prober(planned, tmp_path / "probe"), lambda text: None)
+    store = open_store(str(tmp_path / "store"))
+    pool = Pool(store.runs, workers=1, threads=1, retries=0)
+    assert execute(planned, store, pool, Silent(), workers=1) == Summary(trained=2)
+    seen = stored(planned, store, store.database.statuses(run.id for run in planned.runs))
+    for place, before in likely.items():
+        after = seen[place]
+        assert before.memory is not None
+        assert after.memory is not None
+        assert 0.5 < before.disk / after.disk < 2, place
+        assert 0.5 < before.memory / after.memory < 2, place

@@ -14,7 +14,8 @@ from paribus.store.record import Record
 
 LIKE = 5  # stored runs that are looked at for each arm
 PROBED = 10.0  # seconds of work after which no further arm is probed
-BESIDE = 200_000  # bytes of a run folder besides its weights
+BESIDE = 25_000  # bytes of a run folder besides its weights and what is kept of single examples
+EXAMPLE = 20  # bytes that are kept of each that is tested on
 AROUND = 1.0  # seconds of a run before its first step and after its test
 COPIES = 8  # of the parameters in the two checkpoints of a run: values, the best ones, two moments of Adam each
 
@@ -80,7 +81,7 @@ def _size(store: Store, record: Record) -> int:
     folder = store.run_folder(record.run)
     if folder.is_dir():
         return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-    return int(record.cost.get("parameters", 0)) * 4 + BESIDE
+    return int(record.cost.get("parameters", 0)) * 4 + 2 * BESIDE
 
 
 def probed(
@@ -138,7 +139,8 @@ def _of(training: Mapping[str, Any], seen: Mapping[str, Any], flops_per_token: f
     every = training["evaluate"]["every"]
     looks = steps / every if isinstance(every, int) else 1 / every
     whole = steps * seen["step"] + looks * seen["look"] + seen["test"] + AROUND
-    return Likely(whole, seen["memory"], seen["parameters"] * 4 + BESIDE, "probed")
+    disk = seen["parameters"] * 4 + BESIDE + seen["scored"] * EXAMPLE
+    return Likely(whole, seen["memory"], disk, "probed")
 
 
 def scaled(
@@ -150,13 +152,12 @@ def scaled(
     rate = median(likely.seconds / costs[place]["flops_per_token"] for place, likely in known.items())
     memory = [likely.memory for likely in known.values() if likely.memory is not None]
     usual = int(median(memory)) if memory else None
-    return {
-        place: Likely(
-            rate * costs[place]["flops_per_token"], usual, int(costs[place]["parameters"]) * 4 + BESIDE, "scaled"
-        )
-        for place in wanted
-        if place not in known
-    }
+    beside = int(median(likely.disk - int(costs[place]["parameters"]) * 4 for place, likely in known.items()))
+
+    def like(cost: Mapping[str, float]) -> Likely:
+        return Likely(rate * cost["flops_per_token"], usual, int(cost["parameters"]) * 4 + beside, "scaled")
+
+    return {place: like(costs[place]) for place in wanted if place not in known}
 
 
 def need(

@@ -17,6 +17,7 @@ from paribus.planning import Job
 from paribus.training.data import Split
 from paribus.training.environment import forget_peak, peak_bytes
 from paribus.training.evaluation import BATCH, Evaluator
+from paribus.training.kept import SCORED
 from paribus.training.module import Stream, loss_of
 from paribus.training.settings import Settings, device_of
 
@@ -24,7 +25,7 @@ FEWEST, MOST, LONG_ENOUGH = 3, 30, 0.5  # steps, and seconds after which there a
 
 
 def timing(job: Job) -> dict[str, Any]:
-    """Seconds and tokens of a step, seconds of a look at validation and of the test, peak bytes, and parameters."""
+    """Seconds and tokens of a step, seconds of a look and of the test, peak bytes, examples tested, and parameters."""
     settings = Settings.of(job)
     device = device_of(settings.machine)
     forget_peak(device)
@@ -59,6 +60,7 @@ def timing(job: Job) -> dict[str, Any]:
         "look": _looked(evaluator, validation, cheap, min(training.evaluate.examples, len(validation)), device),
         "test": sum(_looked(evaluator, split, settings.task.metrics, len(split), device) for split in others),
         "memory": peak_bytes(device),
+        "scored": sum(min(len(split), SCORED) for split in others),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
 
