@@ -130,6 +130,40 @@ def test_mixed_devices_revisions_and_batch_orders_are_warned_of(six_arms: Made) 
     assert "H100: learned" in warned(found, "HARDWARE")
 
 
+@pytest.mark.parametrize(
+    ("key", "values", "told"),
+    [
+        ("torch", ("2.9.0", "2.10.0"), "2 versions of torch: 2.9.0: baseline"),
+        ("devices", (1, 2), "2 numbers of devices a run: 1: baseline"),
+        ("compile", (False, True), "2 settings of torch.compile: off: baseline"),
+    ],
+)
+def test_runs_under_mixed_conditions_are_warned_of(
+    six_arms: Made, key: str, values: tuple[object, object], told: str
+) -> None:
+    plan, outcomes = six_arms
+    learned = {run.id for run in plan.runs if run.arm == "learned"}
+    found = find(plan, {run: under(outcome, key, values[run in learned]) for run, outcome in outcomes.items()})
+    assert told in warned(found, "CONDITIONS")
+    assert warned(found, "CONDITIONS").endswith(f"; {'on' if key == 'compile' else values[1]}: learned.")
+
+
+def test_references_may_be_measured_on_another_device(whole: Whole) -> None:
+    plan, outcomes, _ = whole
+    trained = {run.id for run in plan.trained}
+    assert set(outcomes) - trained
+    places = {run: "H100" if run in trained else "x86_64" for run in outcomes}
+    found = find(plan, {run: under(outcome, "device_name", places[run]) for run, outcome in outcomes.items()})
+    assert "HARDWARE" not in codes(found)
+
+
+def under(outcome: Outcome, key: str, value: object) -> Outcome:
+    """What a run left, with something else of its surroundings."""
+    if outcome.record is None:
+        return outcome
+    return replace(outcome, record=replace(outcome.record, environment={**outcome.record.environment, key: value}))
+
+
 def test_one_seed_that_turns_the_sign_is_named(made: SimpleNamespace) -> None:
     base = [0.5, 0.51, 0.52, 0.53, 0.54]
     arms = [made.Arm("baseline", 0, values=base), made.Arm("a", 0, values=[0.49, 0.50, 0.51, 0.52, 0.74])]

@@ -19,6 +19,16 @@ from paribus.stats.verdict import EXCLUDED, FAILURES
 FEW_SEEDS = 5
 PARAMETERS = 0.05
 FLOPS = 0.10
+# What of a run's surroundings should be the same for all, besides the device and the code.
+CONDITIONS = {
+    "devices": "numbers of devices a run",
+    "strategy": "ways for devices to work together",
+    "threads": "numbers of threads",
+    "torch": "versions of torch",
+    "lightning": "versions of Lightning",
+    "compile": "settings of torch.compile",
+    "tf32": "settings of TF32",
+}
 STILL_FALLING = 0.05  # of the whole fall of the loss, in the last fifth of training
 
 
@@ -78,6 +88,9 @@ def of_experiment(results: Results, out_of_date: str = "") -> Iterator[Warning]:
     yield from _mixed(
         results, "REVISION", "revision", "revisions of the code", "Arms may differ by more than their changes."
     )
+    for key, noun in CONDITIONS.items():
+        effect = "Numbers of one seed may differ by rounding, and speeds cannot be compared."
+        yield from _mixed(results, "CONDITIONS", key, noun, effect)
 
 
 def of_task(compared: Compared) -> Iterator[Warning]:
@@ -113,16 +126,18 @@ def _pairs_for(alpha: float) -> int:
 
 def _mixed(results: Results, code: str, key: str, noun: str, effect: str) -> Iterator[Warning]:
     arms: dict[str, dict[str, None]] = {}
-    for run in results.plan.runs:
+    for run in results.plan.trained:
         record = results.outcomes[run.id].record if run.id in results.outcomes else None
-        if record is not None and record.environment.get(key):
-            arms.setdefault(str(record.environment[key]), {})[run.arm] = None
+        value = None if record is None else record.environment.get(key)
+        if value not in (None, ""):
+            told = ("off", "on")[value] if isinstance(value, bool) else str(value)
+            arms.setdefault(told, {})[run.arm] = None
     if len(arms) > 1:
-        told = "; ".join(f"{value}: {listed(names)}" for value, names in arms.items())
+        which = "; ".join(f"{value}: {listed(names)}" for value, names in arms.items())
         yield Warning(
             code,
             f"{len(arms)} {noun}",
-            f"Runs come from {len(arms)} {noun}: {told}.",
+            f"Runs come from {len(arms)} {noun}: {which}.",
             effect,
             "Run again with --fresh.",
         )

@@ -29,7 +29,7 @@ def environment(device: torch.device, machine: Machine) -> dict[str, Any]:
         "device": device.type,
         "device_name": name,
         "devices": machine.devices,
-        "strategy": strategy_of(machine),
+        "strategy": strategy_of(machine) if machine.devices > 1 else "",
         "threads": torch.get_num_threads(),
         "tf32": torch.backends.cuda.matmul.allow_tf32,
         "compile": machine.compile,
