@@ -11,8 +11,9 @@ from rich.console import Console
 
 from paribus.cli.live import Moving
 from paribus.planning import Job, Plan, plan
-from paribus.running import Event, Finished, Moved, execute
+from paribus.running import Backlog, Event, Finished, Moved, execute
 from paribus.spec.load import load
+from paribus.store.claims import Claims
 from paribus.store.database import Attempt
 from paribus.store.folder import Store, open_store
 from paribus.store.record import Record, Score
@@ -63,6 +64,26 @@ def drawn(moving: Moving) -> str:
     moving.console.print(moving._draw())
     assert isinstance(moving.console.file, io.StringIO)
     return moving.console.file.getvalue()
+
+
+def test_seed_by_seed_what_takes_longest_comes_first_once_that_is_known(
+    write: Callable[..., Path], store: Store
+) -> None:
+    arms = "arms: {one: {network.depth: 1}, three: {network.depth: 3}, four: {network.depth: 4}}\n"
+    planned = plan(load(write(arms), ["seeds=3"]))
+    runs = {run.id: run for run in planned.runs}
+    depths = {"baseline": 2.0, "one": 1.0, "three": 3.0, "four": 4.0}
+    began = []
+    with Claims(store.database) as claims:
+        backlog = Backlog(planned, planned.runs, claims, fresh=False)
+        while backlog:
+            for job in backlog.take(2)[0]:
+                run = runs[job.id]
+                began.append((run.seed, run.arm))
+                backlog.learn(Finished(job, "ok", "", Record(job.id, "ok", seconds=depths[run.arm])))
+    longest_first = ("four", "three", "baseline", "one")
+    assert began[:4] == [(1, arm) for arm in ("baseline", "one", "three", "four")]
+    assert began[4:] == [(seed, arm) for seed in (2, 3) for arm in longest_first]
 
 
 def test_many_runs_are_stored_each_once_by_few_transactions(planned: Plan, store: Store) -> None:

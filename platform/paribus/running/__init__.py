@@ -1,5 +1,6 @@
 """Many runs -> records: hand out what is missing, store what comes back, tell a listener how it goes."""
 
+import math
 import os
 import signal
 import threading
@@ -110,24 +111,46 @@ class Backlog:
     def __init__(self, plan: Plan, runs: Sequence[Run], claims: "Claims", *, fresh: bool) -> None:
         self._plan = plan
         self._new = deque(runs)
+        self._round: deque[Run] = deque()  # those of the seed that is begun
         self._theirs: deque[Run] = deque()  # asked for, and at work elsewhere
+        self._taken: dict[str, Run] = {}
+        self._seconds: dict[tuple[str, str], float] = {}  # of the newest run of an arm and a task
         self._claims = claims
         self._fresh = fresh
 
     def __bool__(self) -> bool:
-        return bool(self._new or self._theirs)
+        return bool(self._new or self._round or self._theirs)
 
     def take(self, count: int) -> "tuple[list[Job], list[Finished]]":
         """Jobs that are this driver's from now on, and those that another one has done."""
         jobs: list[Job] = []
         done: list[Finished] = []
         others, self._theirs = self._theirs, deque()
-        for waiting in (self._new, others):
-            while waiting and len(jobs) < count:
-                some = [waiting.popleft() for _ in range(min(count - len(jobs), len(waiting)))]
-                self._ask(some, jobs, done)
+        while len(jobs) < count and (some := self._next(count - len(jobs))):
+            self._ask(some, jobs, done)
+        while len(jobs) < count and others:
+            self._ask([others.popleft() for _ in range(min(count - len(jobs), len(others)))], jobs, done)
         self._theirs.extend(others)
         return jobs, done
+
+    def learn(self, event: Finished) -> None:
+        """How long a run took that was taken from here."""
+        run = self._taken.pop(event.job.id, None) if event.final else None
+        if run is not None and event.record is not None:
+            self._seconds[run.arm, run.task] = event.record.seconds
+
+    def _next(self, count: int) -> list[Run]:
+        """Seed by seed; of one seed what will take longest comes first, so that workers come to the end together."""
+        some: list[Run] = []
+        while len(some) < count and (self._round or self._new):
+            if not self._round:
+                seed = self._new[0].seed
+                while self._new and self._new[0].seed == seed:
+                    self._round.append(self._new.popleft())
+                known = self._seconds
+                self._round = deque(sorted(self._round, key=lambda run: -known.get((run.arm, run.task), math.inf)))
+            some.append(self._round.popleft())
+        return some
 
     def _ask(self, runs: Sequence[Run], jobs: list[Job], done: list[Finished]) -> None:
         states = self._claims.take([run.id for run in runs], fresh=self._fresh)
@@ -136,6 +159,7 @@ class Backlog:
             if state == "theirs":
                 self._theirs.append(run)
             elif state == "mine":
+                self._taken[run.id] = run
                 jobs.append(self._plan.job(run))
             else:
                 done.append(Finished(self._plan.job(run), state, "trained by another driver"))
@@ -236,6 +260,7 @@ def execute(
                     for event in engine.run(jobs, "train") if jobs else ():
                         if isinstance(event, Finished):
                             count(event, summary)
+                            backlog.learn(event)
                             desk.put(event)
                             held -= event.final
                         if desk.due() or (backlog and 2 * held < 3 * workers):
