@@ -48,7 +48,7 @@ def test_runs_of_the_same_settings_say_how_long_the_others_take(planned: Plan, s
     # The whole of a run counts, its test included; weights of four bytes beside some more.
     assert found == {("baseline", ""): Likely(60.0, 7_000, 54_000, "stored")}
     likely = forecast(planned, planned.runs, found, COSTS, None, lambda text: None)
-    assert likely["small", ""] == Likely(30.0, 7_000, 202_000, "scaled")
+    assert likely["small", ""] == Likely(30.0, 7_000, 52_000, "scaled")
     needed = need([base[2], *(run for run in planned.runs if run.arm == "small")], likely, COSTS, at_once=2)
     assert needed is not None
     assert (needed.seconds, needed.disk, needed.memory) == (60.0 + 3 * 30.0, 54_000 + 3 * 52_000, 14_000)
