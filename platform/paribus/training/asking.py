@@ -50,7 +50,7 @@ def predict(network: Network, data: Dataset, text: str) -> Answer:
             numbers: tuple[int, ...] = (int(network(reading.batch).argmax(-1)[0]),)
         else:
             longest = int(data.split("training").targets.lengths.max()) + ROOM
-            numbers = greedy(network, reading, split, longest)[0]
+            numbers = greedy(network, reading, split, longest)[0].tokens
     target = data.target_vocabulary.decode(numbers)
     known = set(data.source_vocabulary.tokens)
     unknown = tuple(dict.fromkeys(token for token in source if token not in known))

@@ -14,10 +14,10 @@ from paribus.network import Network
 from paribus.parts import Part, spec_class
 from paribus.store.record import Score
 from paribus.training.data import Indices, Reading, Split
-from paribus.training.decoding import greedy, targets_of
+from paribus.training.decoding import Output, greedy, targets_of
 
 # Told of every batch: the split, what was read, the logits of what was asked, and what was written if anything was.
-Hear = Callable[[str, Reading, Tensor, list[tuple[int, ...]] | None], None]
+Hear = Callable[[str, Reading, Tensor, list[Output] | None], None]
 
 BATCH = 256
 ROOM = 10  # tokens that a written output may be longer than the longest right answer
@@ -71,7 +71,7 @@ class Evaluator:
                     written = self._written(reading, split) if writes else None
                     if written is not None:
                         answers = targets_of(split, reading.rows.tolist())
-                        exact += sum(one == other for one, other in zip(written, answers, strict=True))
+                        exact += sum(one.matches(other) for one, other in zip(written, answers, strict=True))
                     if hear is not None:
                         hear(reading, logits, written)
         finally:
@@ -79,7 +79,7 @@ class Evaluator:
         share = right / asked
         return {"loss": loss / asked, "token_accuracy": share, "accuracy": share, "exact_match": exact / count}
 
-    def _written(self, reading: Reading, split: Split) -> list[tuple[int, ...]]:
+    def _written(self, reading: Reading, split: Split) -> list[Output]:
         limit = getattr(self.decoding, "max_length", None) or int(split.targets.lengths.max()) + ROOM
         return greedy(self.network, reading, split, limit)
 

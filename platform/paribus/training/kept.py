@@ -19,7 +19,7 @@ from paribus.parts.mixer.attention import Seen, watching
 from paribus.store import kept as store
 from paribus.store.kept import Array, Head, Kept, Sample, Shown
 from paribus.training.data import Dataset, Indices, Reading, Split
-from paribus.training.decoding import targets_of
+from paribus.training.decoding import Output, targets_of
 from paribus.training.evaluation import Evaluator
 
 SPLIT = "test"  # whose attention and outputs are kept
@@ -33,8 +33,6 @@ LONGEST_WATCHED = 256
 AT_ONCE = 2**22  # weights that are held at once
 VISIBLE_FROM = 3  # keys that a query must see for its entropy and distance to mean something
 
-Written = list[tuple[int, ...]]
-
 
 class Listener:
     """Hears what an evaluation sees, and keeps it example by example."""
@@ -42,10 +40,10 @@ class Listener:
     def __init__(self, data: Dataset) -> None:
         self._data = data
         self.scores: dict[str, dict[str, Array]] = {}
-        self.outputs: dict[int, tuple[int, ...]] = {}
+        self.outputs: dict[int, Output] = {}
         self.samples = fixed(data.split(SPLIT), SAMPLES)
 
-    def hear(self, name: str, reading: Reading, logits: Tensor, written: Written | None) -> None:
+    def hear(self, name: str, reading: Reading, logits: Tensor, written: list[Output] | None) -> None:
         columns = self.scores.setdefault(name, _columns(self._data.split(name)))
         inside = reading.rows < SCORED
         rows = reading.rows[inside]
@@ -58,15 +56,15 @@ class Listener:
             total = torch.zeros(count, device=nll.device).index_add(0, examples_N, values)
             columns[column][rows] = total.cpu().numpy()[inside]
         if written is None and self._data.labels:
-            written = [(int(label),) for label in flat.argmax(-1)]
+            written = [Output((int(label),)) for label in flat.argmax(-1)]
         if written is None:
             return
         split = self._data.split(name)
-        exact = np.array([output == answer(split, int(row)) for row, output in zip(reading.rows, written, strict=True)])
+        pairs = list(zip(reading.rows.tolist(), written, strict=True))
+        exact = np.array([output.matches(answer(split, row)) for row, output in pairs])
         columns["exact"][rows] = exact[inside]
         if name == SPLIT:
             chosen = set(self.samples)
-            pairs = zip(reading.rows.tolist(), written, strict=True)
             self.outputs.update({row: output for row, output in pairs if row in chosen})
 
 
@@ -145,8 +143,9 @@ def _samples(data: Dataset, heard: Listener) -> Iterator[Sample]:
     for row in heard.samples:
         if row in heard.outputs:
             example, output = split.examples[row], heard.outputs[row]
-            text = data.task.target_text(data.target_vocabulary.decode(output))
-            right = output == answer(split, row)
+            text = data.task.target_text(data.target_vocabulary.decode(output.tokens))
+            text += "" if output.ended else " …"
+            right = output.matches(answer(split, row))
             yield Sample(row, data.task.source_text(example.source), data.task.target_text(example.target), text, right)
 
 

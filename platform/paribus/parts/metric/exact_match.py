@@ -1,4 +1,4 @@
-"""Exact match, the share of examples whose written output equals the target token for token."""
+"""Exact match, the share of examples whose written output is the target token for token, with its end."""
 
 from paribus.parts.metric import MetricSpec
 
