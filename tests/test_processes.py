@@ -1,6 +1,8 @@
 """Processes that are forked from one that has loaded what runs need."""
 
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -38,18 +40,31 @@ def test_a_forked_process_has_all_loaded_and_the_environment_and_folder_of_now(
 @pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked there")
 def test_what_loads_ahead_ends_with_a_driver_that_is_killed_meanwhile() -> None:
     words = "from paribus.processes import load_ahead; load_ahead(); print(flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", words], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
-        assert driver.stdout is not None
-        driver.stdout.readline()
-        deadline = time.monotonic() + 30
-        while not (loading := [child for child in children(driver.pid) if loads(child)]):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+    with subprocess.Popen([sys.executable, "-c", words], stdin=subprocess.PIPE) as driver:
+        server = loading(driver.pid)
         driver.kill()
     deadline = time.monotonic() + 2
-    while any(loads(process) for process in loading):
+    while loads(server):
         assert time.monotonic() < deadline, "it goes on loading"
         time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked there")
+def test_a_process_starts_even_where_what_it_would_be_forked_from_is_killed() -> None:
+    words = "from paribus.processes import started; started(print, ('at work',), 'one', fork=True).join()"
+    with subprocess.Popen([sys.executable, "-c", words], stdout=subprocess.PIPE, text=True) as driver:
+        os.kill(loading(driver.pid), signal.SIGKILL)
+        said, _ = driver.communicate(timeout=60)
+    assert said == "at work\n"
+
+
+def loading(driver: int) -> int:
+    """The process that loads for a driver, once it has begun to."""
+    deadline = time.monotonic() + 30
+    while not (found := [child for child in children(driver) if loads(child)]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found[0]
 
 
 def children(parent: int) -> list[int]:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -27,8 +27,9 @@ def started(target: Callable[..., None], arguments: tuple[Any, ...], name: str, 
         _serve()
         own = (dict(os.environ), target, arguments)
         forked = multiprocessing.get_context("forkserver").Process(target=_called, args=own, name=name, daemon=True)
-        forked.start()  # waits until all is loaded, and Ctrl-C may end the wait
-        return forked
+        with suppress(EOFError, ConnectionError):  # what it would be forked from was killed, as where memory is short
+            forked.start()  # waits until all is loaded, and Ctrl-C may end the wait
+            return forked
     spawned = multiprocessing.get_context("spawn").Process(target=target, args=arguments, name=name, daemon=True)
     with uninterrupted():
         spawned.start()
