@@ -413,6 +413,22 @@ def test_tuning_is_the_same_on_a_cluster(lab: Write, tmp_path: Path, cluster: An
     assert numbers(tmp_path / "store") == numbers(tmp_path / "local")
 
 
+def test_smoke_and_confirmation_train_on_a_cluster(lab: Write, tmp_path: Path, cluster: Any) -> None:
+    node(cluster)
+    file, address = lab(ARMS), f"ray://{cluster.address}"
+    for store, on in ((tmp_path / "store", address), (tmp_path / "local", "local")):
+        run(file, store, "local")
+        words = [sys.executable, "-m", "paribus", "confirm", str(file), "one_head", "--seeds", "1"]
+        done = subprocess.run([*words, "--store", store, "--on", on], capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr
+        assert "training 2 runs on 1 workers" in done.stderr or on == "local"
+    assert numbers(tmp_path / "store") == numbers(tmp_path / "local")
+    words = command(file, tmp_path / "store", address, "--smoke")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert "One batch over and over: does the loss halve?" in done.stdout
+
+
 def test_a_token_is_taken_or_asked_for(lab: Write, tmp_path: Path, own_ray: Path, monkeypatch: Any) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
