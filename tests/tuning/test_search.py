@@ -515,10 +515,12 @@ def test_a_pruned_run_leaves_no_checkpoint(lab: MakeLab) -> None:
 # Where studies lie
 
 
+# Connections are let go without being closed, as a command does at its end.
+letting_go = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+
+
 def on_server(test: Callable[..., None]) -> Callable[..., None]:
-    """Connections are let go without being closed, as a command does at its end."""
-    let_go = ("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-    return pytest.mark.postgres(pytest.mark.filterwarnings(*let_go)(test))
+    return pytest.mark.postgres(letting_go(test))
 
 
 @pytest.fixture
@@ -600,9 +602,12 @@ def _driver(address: str) -> str:
     return address.replace("postgresql://", "postgresql+psycopg://")
 
 
-@on_server
-def test_drivers_that_open_the_studies_at_once_find_one_schema(address: str) -> None:
-    store = open_store(address)
+@letting_go
+@pytest.mark.parametrize("server", [False, pytest.param(True, marks=pytest.mark.postgres)])
+def test_drivers_that_open_the_studies_at_once_find_one_schema(
+    server: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    store = open_store(request.getfixturevalue("address") if server else str(tmp_path / "store"))
     errors: list[BaseException] = []
 
     def begin() -> None:

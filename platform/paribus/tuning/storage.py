@@ -1,10 +1,13 @@
 """Where Optuna keeps its studies: beside a store that is a folder, on the same server as a store that is on one."""
 
+import fcntl
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import sqlalchemy as sql
@@ -26,7 +29,21 @@ def open_storage(store: Store) -> RDBStorage:
     """Optuna's own storage, which optuna-dashboard opens too."""
     address = store.database.server
     with telling(store):
-        return _in_file(f"sqlite:///{store.folder / FILE}") if address is None else _on_server(address)
+        if address is not None:
+            return _on_server(address)
+        with _alone(store.folder):
+            return _in_file(f"sqlite:///{store.folder / FILE}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time: Optuna looks whether its tables are there, and then makes them."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
 
 
 @contextmanager
