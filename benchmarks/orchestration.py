@@ -244,7 +244,7 @@ def stores(counts: Sequence[int]) -> None:
             file = filled(count, folder)
             words = [sys.executable, "-m", "paribus"]
             cases = {
-                "plan": [*words, "plan", str(file), "--store", ".paribus"],
+                "plan": [*words, "plan", str(file), "--store", ".paribus", "--no-probe"],
                 "runs": [*words, "runs", "--store", ".paribus"],
                 "report": [sys.executable, "-c", LOADING, ".paribus"],
             }

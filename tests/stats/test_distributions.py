@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paribus.stats import distributions, tasks
+from paribus.stats import distributions, ranks, tasks
 from paribus.stats.paired import welch
 from paribus.stats.power import detectable, equatable, equivalence_power, power
 
@@ -63,3 +63,9 @@ def test_the_interquartile_mean_is_a_trimmed_mean(size: int) -> None:
 def test_what_seeds_can_find_is_exact(n: int, alpha: float) -> None:
     for least, chance in ((detectable(n, alpha), power), (equatable(n, alpha), equivalence_power)):
         assert chance(least, n, alpha) >= 0.8 > chance(least * (1 - 1e-9), n, alpha)
+
+
+@pytest.mark.parametrize("arms", [1, 2, 7])
+def test_ranks_are_those_of_scipy_also_where_means_tie(arms: int) -> None:
+    means = np.random.default_rng(arms).integers(0, 4, (arms, 50)) / 3
+    assert (ranks._ranked(means) == stats.rankdata(-means, axis=0)).all()
