@@ -1,5 +1,7 @@
 """`paribus plan`: arms, cost, and how long what is still to be trained will take."""
 
+import atexit
+import gc
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -59,6 +61,8 @@ def plan(
         statuses = opened.database.statuses(run.id for run in planned.runs)
         waiting = unfinished(planned, statuses)
         known = forecast.stored(planned, opened, statuses)
+        opened.database.close()
+    atexit.register(gc.freeze)  # the search for garbage at the end goes through all of torch, for half a second
     costs = _costs(planned)
     at_once = workers or api.usual_workers(planned)
     with TemporaryDirectory(prefix="paribus-") as folder:
