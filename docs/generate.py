@@ -4,16 +4,16 @@ python docs/generate.py [--check]
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from paribus.cli import COMMANDS
 from paribus.errors import shown
-from paribus.parts import FAMILIES, Part, Strict, kinds
+from paribus.parts import FAMILIES, Part, kinds
 from paribus.spec.catalogue import described
-from paribus.spec.experiment import Experiment
-from paribus.spec.override import Group, slots
+from paribus.spec.explaining import Explained, every_key
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -65,28 +65,25 @@ def parts() -> str:
 
 
 def keys() -> str:
-    """Every key of an experiment file with its default."""
-    pages = ["# Keys of an experiment file", "", "| key | default | |", "|---|---|---|"]
-    return "\n".join([*pages, *rows(Experiment, ""), ""])
+    """Every key of an experiment file with its default and the values that it may have."""
+    pages = ["# Keys of an experiment file", "", "Settings of parts stand in [parts](parts.md).", ""]
+    pages += ["| key | default | |", "|---|---|---|"]
+    return "\n".join([*pages, *(row(entry) for entry in every_key() if not entry.kind), ""])
 
 
-def rows(model: type[Strict], path: str) -> list[str]:
-    found = []
-    for name, slot in slots(model).items():
-        field = model.model_fields[name]
-        key = f"{path}{field.alias or name}"
-        default = field.get_default(call_default_factory=True)
-        found.append(f"| `{key}` | `{told(default)}` | {field.description or ''} |")
-        if isinstance(slot, Group) and not isinstance(default, list):
-            found += rows(slot.model, f"{key}.")
-    return found
+def row(entry: Explained) -> str:
+    default = entry.default if entry.default in WORDS else f"`{entry.default}`"
+    named = [value for value in entry.values if not re.search(rf"\b{value}\b", entry.description)]
+    values = f"one of {', '.join(f'`{value}`' for value in entry.values)}" if named else ""
+    return f"| `{entry.key}` | {default} | {'; '.join(filter(None, (entry.description, values)))} |"
 
 
 def told(value: object) -> str:
     """A default in short."""
-    return value.kind if isinstance(value, Part) else "..." if isinstance(value, Strict) else shown(value)
+    return value.kind if isinstance(value, Part) else shown(value)
 
 
+WORDS = ("as below", "needed")  # defaults that are no values
 PAGES = {"commands.md": commands, "parts.md": parts, "keys.md": keys}
 
 

@@ -41,7 +41,7 @@ def explain(key: str) -> list[Explained]:
     for pattern, instead, told in SAME:
         if re.search(pattern, plain):
             plain, place = re.sub(pattern, instead, plain), told
-    index = list(_of_group(Experiment, ""))
+    index = list(every_key())
     found = [entry for entry in index if entry.key == plain]
     if not found and "." not in plain:
         ends = sorted({entry.key for entry in index if entry.key.endswith(f".{plain}")})
@@ -52,6 +52,11 @@ def explain(key: str) -> list[Explained]:
         known = suggestion("", Experiment.model_fields, listing="A file has").lstrip(". ")
         raise ParibusError(f"no key is called '{key}'{meant or '.'} {known}")
     return [Explained(**{**vars(entry), "place": place}) for entry in found]
+
+
+def every_key() -> Iterator[Explained]:
+    """All keys of a file; those with a `kind` are settings of that part."""
+    yield from _of_group(Experiment, "")
 
 
 def _of_group(model: type[Strict], path: str) -> Iterator[Explained]:
