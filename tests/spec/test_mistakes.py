@@ -585,6 +585,41 @@ def test_five_mistakes_are_told_at_once_with_carets_in_the_order_of_the_lines(
             assert line.index("^") == 4 + column - 1
 
 
+def test_a_claim_that_cannot_be_read_does_not_hide_what_is_wrong_with_the_others(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "case.yaml").write_text(
+        f"name: a\n{TASK}arms: {{bare: {{network.position: none}}}}\n"
+        "claims:\n- {arm: bare, expect: superior}\n- {arm: bb, expect: worse}\n"
+        "- {arm: bare, against: zz, expect: worse}\n"
+    )
+    assert [head.split(": ")[0] for head in _heads(_check(folder, capsys))] == [
+        "case.yaml:5:23  claims[0].expect",
+        "case.yaml:6:9  claims[1].arm",
+        "case.yaml:7:24  claims[2].against",
+    ]
+
+
+def test_what_may_stand_in_a_file_that_is_not_there_is_not_missed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "case.yaml").write_text("name: a\nextends: gone.yaml\ntask: parity\n")
+    assert [head.split("  ")[1] for head in _heads(_check(folder, capsys))] == [
+        "extends: there is no file 'gone.yaml' beside this one"
+    ]
+
+
+def test_a_mistake_of_the_baseline_is_not_told_again_for_each_range(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "case.yaml").write_text(
+        "name: a\ntask: {kind: reverse, letters: 2, shortest: 2, longest: 4}\n"
+        "tuning: {trials: 4, space: {network.mixer: {choices: [gru, lstm]}}}\n"
+    )
+    (head,) = _heads(_check(folder, capsys))
+    assert "the splits need 22,000 different sources" in head
+
+
 def test_a_tied_embedding_has_no_tokens_to_read_out_where_the_task_has_labels(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

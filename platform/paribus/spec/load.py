@@ -21,6 +21,8 @@ from paribus.spec.source import Source, label, parse, read
 from paribus.spec.space import ranges, search_rules
 from paribus.spec.wording import said
 
+MAKE_ARMS = {"arms", "vary", "network", "task", "tasks", "training"}  # keys whose mistakes may cost arms
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -63,6 +65,8 @@ def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
     file = FilePath(file)
     reading = _Reading()
     _read_all(file, reading, ())
+    if any(problem.key == "extends" for problem in reading.problems):  # what is missing may make the rest right
+        raise SpecError(_in_order(reading))
     for folder in (str(file.resolve().parent), str(FilePath.cwd())):  # where a user's own parts may lie
         if folder not in sys.path:
             sys.path.append(folder)
@@ -83,13 +87,19 @@ def load(file: FilePath | str, sets: Sequence[str] = ()) -> Loaded:
     for origin, complaint in found.complaints:
         path, told = _path_in_arm(origin, complaint)
         reading.complain(path, replace(complaint, message=told))
-    if not reading.problems:  # else arms may be missing that claims name
+    if not any(problem.key.split(".")[0] in MAKE_ARMS for problem in reading.problems):  # else some may be missing
         names = [arm.name for arm in found.arms]
         names += [f"{name}:matched" for name in names if experiment.training.match is not None]
-        _complain(reading, claims_fit(experiment.claims, experiment.analysis, known_tasks(experiment), names))
+        left_out = {bad.path[1] for bad in complaints if len(bad.path) > 1 and bad.path[0] == "claims"}
+        left = [index for index in range(len(tree["claims"])) if index not in left_out]
+        for complaint in claims_fit(experiment.claims, experiment.analysis, known_tasks(experiment), names):
+            first, *rest = complaint.path
+            reading.complain((first, left[rest[0]], *rest[1:]) if first == "claims" else complaint.path, complaint)
+    known = {complaint.message for complaint in complaints}
     wrong_below = {complaint.path[:2] for complaint in complaints if len(complaint.path) > 2}
     for complaint in search_rules(experiment, found.arms):
-        if complaint.path not in wrong_below:  # what was left out for its mistakes is not missed again
+        # What was left out for its mistakes is not missed again, and what is wrong anyhow is not the range's fault.
+        if complaint.path not in wrong_below and complaint.message not in known:
             reading.complain(complaint.path, complaint)
     if reading.problems:
         raise SpecError(_in_order(reading))
