@@ -83,6 +83,16 @@ def test_the_six_arms_bring_their_warnings(six_arms: Made) -> None:
     assert warned(found, "PARAMS") == "Parameters against the baseline: additive +8.0 %."
 
 
+def test_pairing_is_blamed_for_what_stands_against_it_and_not_for_nought(made: SimpleNamespace) -> None:
+    arms = [
+        made.Arm("baseline", 0, values=[0.90, 0.91, 0.92, 0.93, 0.94]),
+        made.Arm("against", 0, values=[0.94, 0.93, 0.91, 0.92, 0.90]),
+        made.Arm("nought", 0, values=[0.8, 0.7, 0.9, 0.7, 0.8 - 1e-6]),
+        made.Arm("constant", 0, values=[0.3, 0.1 + 0.2, 0.3, 0.1 + 0.2, 0.3]),
+    ]
+    assert warned(find(*made.experiment(arms)), "PAIRING") == "Correlation over seeds with the baseline: against −0.90."
+
+
 def test_what_is_unfinished_uncorrected_and_unset_is_warned_of(made: SimpleNamespace) -> None:
     arms = [made.Arm("baseline", 0.9), made.Arm("a", 0.9, statuses={2: "pending", 3: "running"}), made.Arm("b", 0.8)]
     found = find(

@@ -122,6 +122,13 @@ def test_welch_and_superiority_are_those_of_scipy() -> None:
     assert correlation(ARM, BASELINE) == pytest.approx(stats.pearsonr(ARM, BASELINE).statistic)
 
 
+def test_scores_that_differ_by_rounding_alone_go_together_with_nothing() -> None:
+    rounding = np.array([0.3, 0.1 + 0.2, 0.3, 0.1 + 0.2])
+    assert rounding.std() > 0
+    assert isnan(correlation(rounding, BASELINE[:4]))
+    assert isnan(correlation(ARM[:4], rounding))
+
+
 @given(scores)
 @settings(max_examples=40, deadline=None)
 def test_swapping_the_arms_flips_every_sign(pairs: list[tuple[float, float]]) -> None:

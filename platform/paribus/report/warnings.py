@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
+from math import isfinite, isnan
 from statistics import fmean
 
 from paribus.planning import MetricInfo, TaskInfo
 from paribus.report.noise import of_test
-from paribus.report.numbers import general, interval, listed, percent, plural
+from paribus.report.numbers import fixed, general, interval, listed, percent, plural
 from paribus.report.results import Results, change
 from paribus.stats.contrast import Contrast
 from paribus.stats.interval import NOWHERE, Interval
@@ -235,9 +235,10 @@ def _no_smallest_effect(compared: Compared) -> Iterator[Warning]:
 
 
 def _pairing(compared: Compared) -> Iterator[Warning]:
-    against = {arm: found.correlation for arm, found in compared.contrasts.items() if found.correlation < 0}
+    known = {arm: found.correlation for arm, found in compared.contrasts.items() if not isnan(found.correlation)}
+    against = {arm: r for arm, r in known.items() if round(r, 2) < 0}
     if against:
-        told = listed(f"{arm} {general(r, 2)}" for arm, r in against.items())
+        told = listed(f"{arm} {fixed(r, 2)}" for arm, r in against.items())
         yield Warning(
             "PAIRING",
             f"scores of a seed do not go together for {plural(len(against), 'arm')}",

@@ -223,8 +223,8 @@ def welch(arm: Array, baseline: Array) -> float:
 
 
 def correlation(arm: Array, baseline: Array) -> float:
-    """How much the two scores of a seed go together."""
-    if len(arm) < 3 or arm.std() == 0 or baseline.std() == 0:
+    """How much the two scores of a seed go together; nan where one of them varies by rounding alone."""
+    if len(arm) < 3 or any(no_spread(float(scores.std()), scores) for scores in (arm, baseline)):
         return nan
     return float(np.corrcoef(arm, baseline)[0, 1])
 
