@@ -47,7 +47,8 @@ def train(database: Database, *runs: str) -> None:
 
 def warned(database: Database, now: Plan) -> dict[str, tuple[str, ...]]:
     outcomes: dict[str, Outcome] = database.outcomes(run.id for run in now.runs)
-    return {warning.code: warning.arms for warning in of_locks(Results(now, outcomes), database.locks("x"))}
+    locks, parents = database.locks(now.folder), database.locks(now.name) if now.label else []
+    return {warning.code: warning.arms for warning in of_locks(Results(now, outcomes), locks, parents)}
 
 
 def test_what_is_declared_first_and_then_run_has_no_warning(database: Database) -> None:
@@ -120,6 +121,34 @@ def test_a_claim_that_is_written_after_results_is_post_hoc(database: Database) -
     assert warned(database, reworded) == {}
     late = replace(plan(), claims=[claim, {"arm": "a", "expect": "better"}])
     assert warned(database, late) == {"POSTHOC": ()}
+
+
+CLAIMS = [{"arm": "a", "expect": "worse"}, {"arm": "b", "expect": "better"}]
+
+
+def test_a_variant_inherits_what_its_experiment_declared(database: Database) -> None:
+    whole = replace(plan(arms=("baseline", "a", "b")), claims=CLAIMS)
+    database.save_plan(whole)
+    train(database, "baseline-1", "a-1", "b-1")
+    some = replace(plan(), label="a", claims=CLAIMS)
+    database.save_plan(some)
+    assert warned(database, some) == {}
+    bolder = replace(some, claims=[*CLAIMS, {"arm": "a", "expect": "different"}])
+    assert warned(database, bolder) == {"POSTHOC": ()}
+
+
+def test_a_claim_of_the_experiment_that_is_younger_than_a_result_of_the_variant_is_post_hoc(
+    database: Database,
+) -> None:
+    other = replace(plan(arms=("baseline", "c")), label="c")
+    database.save_plan(other)
+    database.add(Record("c-1", "ok", finished_at="2020-01-01T10:00:00+00:00"))
+    database.add(Record("c-2", "ok", finished_at="2020-01-01T10:00:00+00:00"))
+    database.save_plan(replace(plan(), claims=CLAIMS))
+    late = replace(other, claims=CLAIMS)
+    outcomes: dict[str, Outcome] = database.outcomes(run.id for run in late.runs)
+    found = list(of_locks(Results(late, outcomes), database.locks("x@c"), database.locks("x")))
+    assert [warning.evidence for warning in found] == ["Runs had results before claims 1 and 2 were written."]
 
 
 def test_experiments_without_a_lock_are_taken_at_their_word(database: Database) -> None:

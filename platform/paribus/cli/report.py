@@ -117,6 +117,7 @@ def written(
         outcomes,
         out_of_date=out_of_date,
         locks=store.database.locks(plan.folder),
+        parents=store.database.locks(plan.name) if plan.label else (),
         read=lambda run: read(store.fetched(run)),
         metric=metric,
         shrunk=[] if metric else shrunk(plan, store),

@@ -123,14 +123,15 @@ def find(
     *,
     out_of_date: str = "",
     locks: Sequence[Lock] = (),
+    parents: Sequence[Lock] = (),
     read: Callable[[str], Kept | None] = lambda run: None,
     metric: str = "",
     shrunk: Sequence[Shrinkage] = (),
 ) -> Findings:
     """What the runs of a plan say; `out_of_date` tells why the plan is no longer what its file says, if so.
 
-    `locks` are what was declared of it before, `read` gives what a run keeps beside its record, `shrunk` is what became
-    of its findings on fresh seeds. With a `metric` the
+    `locks` are what was declared of it before, and `parents` of the experiment that it is a variant of; `read` gives
+    what a run keeps beside its record, `shrunk` is what became of its findings on fresh seeds. With a `metric` the
     tables are by that one, as an exploration: claims and the smallest effect belong to the metric that decides.
     """
     decides = _decides(plan)
@@ -148,7 +149,7 @@ def find(
     warnings = _once(
         [
             *searched,
-            *(_switched(metric, decides) if metric else of_locks(results, locks)),
+            *(_switched(metric, decides) if metric else of_locks(results, locks, parents)),
             *of_experiment(results, out_of_date),
             *(found for part in compared for found in (*of_task(part), *of_fairness(part))),
         ]

@@ -6,7 +6,9 @@ from paribus.report.numbers import general, listed, plural
 from paribus.report.results import Results
 from paribus.report.warnings import Warning
 from paribus.store.lock import Lock, declared, looks, since
-from paribus.store.record import RESULTS
+from paribus.store.record import RESULTS, Outcome
+
+SECOND = len("2026-11-21T10:00:00")  # records tell no more
 
 
 def state(results: Results, locks: Sequence[Lock]) -> str:
@@ -19,11 +21,16 @@ def state(results: Results, locks: Sequence[Lock]) -> str:
     return f"declared {same.at[:16].replace('T', ' ')} UTC{seen}"
 
 
-def of_locks(results: Results, locks: Sequence[Lock]) -> Iterator[Warning]:
-    """What was decided after results were seen; nothing is known of experiments without a lock."""
+def of_locks(results: Results, locks: Sequence[Lock], parents: Sequence[Lock] = ()) -> Iterator[Warning]:
+    """What was decided after results were seen; nothing is known of experiments without a lock.
+
+    A variant of an experiment, by some of its arms or seeds, comes with the locks of the experiment: what they declare
+    was said before, under whatever name it is run.
+    """
     if locks:
-        yield from _posthoc(results, locks)
-        yield from _claims(results, locks)
+        every = sorted((*parents, *locks), key=lambda lock: lock.at)
+        yield from _posthoc(results, every)
+        yield from _claims(results, every, parents)
         yield from _looks(results, locks)
 
 
@@ -51,23 +58,31 @@ def _seen_before(results: Results, lock: Lock | None, arm: str) -> bool:
     return not lock.seen.isdisjoint(planned)
 
 
-def _claims(results: Results, locks: Sequence[Lock]) -> Iterator[Warning]:
+def _claims(results: Results, locks: Sequence[Lock], parents: Sequence[Lock]) -> Iterator[Warning]:
     now = declared(results.plan)
-    told = {run.id for run in results.plan.runs if results.status(run.arm, run.task, run.seed) in RESULTS}
+    outcomes = [results.outcomes[run.id] for run in results.plan.runs if run.id in results.outcomes]
+    told = [outcome for outcome in outcomes if outcome.status in RESULTS]
     late = []
     for number, claim in enumerate(now.claims, 1):
         first = next((lock for lock in locks if claim in lock.claims), None)
-        if told & first.seen if first else told:
+        if any(first is None or _known_at(first, outcome, first in parents) for outcome in told):
             late.append(number)
     if late:
-        which = listed(map(str, late))
+        one, which = len(late) == 1, listed(map(str, late))
+        noun, was = ("claim", "was") if one else ("claims", "were")
         yield Warning(
             "POSTHOC",
-            f"written after results: {'claim' if len(late) == 1 else 'claims'} {which}",
-            f"Runs had results before claim {which} was written.",
+            f"written after results: {noun} {which}",
+            f"Runs had results before {noun} {which} {was} written.",
             "A claim that was written after the results is no prediction.",
-            "Confirm it on fresh seeds with `paribus confirm`.",
+            f"Confirm {'it' if one else 'them'} on fresh seeds with `paribus confirm`.",
         )
+
+
+def _known_at(lock: Lock, outcome: Outcome, of_parent: bool) -> bool:
+    """Whether a result was there at a declaration; that of the parent may not know of the run, so its time decides."""
+    finished = outcome.record.finished_at if outcome.record and of_parent else ""
+    return outcome.run in lock.seen or "" < finished[:SECOND] < lock.at[:SECOND]
 
 
 def _looks(results: Results, locks: Sequence[Lock]) -> Iterator[Warning]:
