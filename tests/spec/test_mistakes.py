@@ -379,6 +379,10 @@ MISTAKES = {
         "machine: {devices: 2, strategy: fsdp}\n",
         "3:33  machine.strategy: got 'fsdp'. Needs one of: auto, ddp, ddp_find_unused_parameters_true",
     ),
+    "an arm that cannot name a file": (
+        'arms: {"a b": {network.norm: batch}}\n',
+        "3:8  arms.'a b': got 'a b', needs 1 to 100 letters, digits, - and _, the first a letter or a digit",
+    ),
     "a way for one device to work together": (
         "machine: {strategy: ddp}\n",
         "3:21  machine.strategy: got 'ddp', but it has no place to act with one device",

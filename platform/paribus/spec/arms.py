@@ -83,8 +83,11 @@ def validated(tree: Tree) -> tuple[Experiment, list[Complaint]]:
                 at = tuple(piece if isinstance(piece, int) else str(piece) for piece in detail["loc"])
                 path = _existing(tree, at) if detail["type"] not in ("missing", "extra_forbidden") else at
                 words = tuple(str(piece) for piece in at)
+                name = at[-1:] == ("[key]",)  # as pydantic marks a key that is wrong by itself
                 complaint = Complaint(
-                    at, said(detail, Experiment, words, tree), at_key=detail["type"] == "extra_forbidden"
+                    at[:-1] if name else at,
+                    said(detail, Experiment, words, tree),
+                    at_key=name or detail["type"] == "extra_forbidden",
                 )
                 # What is missing only since a wrong value was left out is no second mistake.
                 follows = any(before.path[: len(at)] == at for before in earlier)

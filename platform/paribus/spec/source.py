@@ -1,5 +1,6 @@
 """The text of a YAML file as plain data, with the place of every key and value. Data only: no tags, no code."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -207,11 +208,11 @@ def _shown(tag: str) -> str:
 
 
 def label(path: Keys) -> str:
-    """A path as a user would write it: names with dots inside are quoted, numbers stand in brackets."""
+    """A path as a user would write it: names with dots or spaces inside are quoted, numbers stand in brackets."""
     text = ""
     for piece in path:
         if isinstance(piece, int):
             text += f"[{piece}]"
         else:
-            text += ("." if text else "") + (f"'{piece}'" if "." in str(piece) else str(piece))
+            text += ("." if text else "") + (f"'{piece}'" if re.search(r"[. ]", str(piece)) else str(piece))
     return text
