@@ -49,7 +49,31 @@ def test_the_table_is_text_too(six_arms: Made) -> None:
     assert lines[0] == "arm          exact match ↑    improvement [95 % CI]       verdict"
     assert lines[1] == "baseline     0.9508 ± 0.0065  —                           baseline"
     assert lines[4] == "one_head     0.9272 ± 0.0145  −0.0236 [−0.0384, −0.0087]  ▼ worse"
-    assert len(lines) == 7
+    assert lines[5].endswith("? inconclusive (given it finishes, 4/5 runs)")
+    assert lines[7].startswith("An improvement is over the seeds that both arms finished")
+    assert lines[8:] == ["", "batch_norm leaks the future while it trains."]
+
+
+def test_the_text_of_a_table_says_which_runs_of_the_baseline_are_missing(made: SimpleNamespace) -> None:
+    arms = [made.Arm("baseline", 0.9, statuses={2: "excluded"}), made.Arm("a", 0.8)]
+    text = find(*made.experiment(arms, 4)).table_text
+    assert "baseline (3/4 runs)" in text
+    assert "both arms finished" in text
+    assert "finished" not in find(*made.experiment([made.Arm("baseline", 0.9), made.Arm("a", 0.8)])).table_text
+
+
+def test_a_part_leaks_while_it_trains_and_a_decoder_that_is_not_causal_always(made: SimpleNamespace) -> None:
+    arms = [
+        made.Arm("baseline", 0.9),
+        made.Arm("norm", 0.9, leaks={"decoder.0.norm": "future"}),
+        made.Arm("open", 0.9, leaks={"decoder": "future"}),
+    ]
+    part, wide = (warning for warning in find(*made.experiment(arms)).warnings if warning.code == "LEAKS")
+    assert (part.arms, wide.arms) == (("norm",), ("open",))
+    assert part.evidence == "norm sees while it trains what it must not see: decoder.0.norm (future)."
+    assert "in evaluation it sees nothing later" in part.effect
+    assert wide.evidence.endswith("each token sees later ones, in training and in evaluation.")
+    assert "do not carry over" in wide.effect
 
 
 def test_no_banned_word_is_said(six_arms: Made, two_tasks: Made) -> None:

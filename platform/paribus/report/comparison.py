@@ -34,6 +34,7 @@ from paribus.stats.verdict import EXCLUDED, FAILURES
 Facts = tuple[tuple[str, str], ...]
 
 CROWDED = 5  # an interval that reaches this many times the median reach leaves the axis, or it would flatten all others
+SHOWN_TAGS = ("provisional", "given it finishes", "not worse")  # under a verdict; the others stand below the table
 CHANGES = 2  # told in the table; the others are told below it
 
 
@@ -97,6 +98,7 @@ class Line:
     parameters: str
     speed: str
     runs: str
+    incomplete: str  # `4/5 runs`; empty where all planned ones ended well
     failed: int
     forest: Forest | None
     numbers: Facts
@@ -283,6 +285,7 @@ def _line(compared: Compared, arm: Row, places: int, unit: str) -> Line:
         parameters=_against(results, arm.name, task, "parameters"),
         speed=_speed(results, arm.name, task),
         runs=_runs(results.tally(arm.name, task)),
+        incomplete=_incomplete(results.tally(arm.name, task)),
         failed=results.failures(arm.name, task),
         forest=_forest(contrast, places, unit) if contrast and contrast.counts.applicable else None,
         numbers=_numbers(contrast, places) if contrast else (),
@@ -341,6 +344,10 @@ def told_difference(difference: Mapping[str, str]) -> str:
 def _runs(tally: Counter[str]) -> str:
     failed = sum(tally[status] for status in FAILURES)
     return f"{tally['ok']}/{tally.total()}" + (" ✕" * failed if failed < 4 else f" {failed} ✕")
+
+
+def _incomplete(tally: Counter[str]) -> str:
+    return "" if tally["ok"] == tally.total() else f"{tally['ok']}/{tally.total()} runs"
 
 
 def _forest(contrast: Contrast, places: int, unit: str) -> Forest:

@@ -11,7 +11,7 @@ from paribus.report import tables, tuning
 from paribus.report.across import across
 from paribus.report.blocks import blocks
 from paribus.report.claims import Claimed, claims
-from paribus.report.comparison import Facts, Line, Section, others, section
+from paribus.report.comparison import SHOWN_TAGS, Facts, Line, Section, others, section
 from paribus.report.confirm import Shrinkage
 from paribus.report.effects import Explained, effects
 from paribus.report.fairness import of_fairness
@@ -114,7 +114,9 @@ class Findings:
     @property
     def table_text(self) -> str:
         """The main table as plain text, one part a task."""
-        return "\n\n".join(_plain(part, len(self.sections) > 1) for part in self.sections)
+        tables = [_plain(part, len(self.sections) > 1) for part in self.sections]
+        leaks = [f"{warning.brief}." for warning in self.warnings if warning.code == "LEAKS"]
+        return "\n\n".join([*tables, *(["\n".join(leaks)] if leaks else [])])
 
 
 def find(
@@ -368,10 +370,15 @@ def _plain(part: Section, named: bool) -> str:
     lines = [head, *(_plain_line(line) for line in part.lines)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     texts = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    if any(line.incomplete for line in part.lines):
+        texts.append("An improvement is over the seeds that both arms finished, a mean over all that the one finished.")
     return "\n".join([f"{part.task}, {part.split}", *texts] if named else texts)
 
 
 def _plain_line(line: Line) -> tuple[str, str, str, str]:
+    """With its marks behind the verdict, where they are a part of it."""
     difference = f"{line.difference} {line.interval}".strip()
     verdict = "baseline" if line.is_baseline else f"{line.icon} {line.verdict}"
-    return line.arm, line.score, MISSING if line.is_baseline else difference, verdict
+    marks = [tag for tag in line.tags if tag in SHOWN_TAGS] + ([line.incomplete] if line.incomplete else [])
+    told = verdict + (f" ({', '.join(marks)})" if marks else "")
+    return line.arm, line.score, MISSING if line.is_baseline else difference, told

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from paribus.report import figures, tables
 from paribus.report.attention import Attention, Example, Mosaic
-from paribus.report.comparison import Axis, Section, told_difference
+from paribus.report.comparison import SHOWN_TAGS, Axis, Section, told_difference
 from paribus.report.findings import Findings
 from paribus.report.grids import Grid, of_curves, of_gaps, of_lengths, of_scatter
 from paribus.report.interactive import alive, script
@@ -20,7 +20,6 @@ from paribus.report.panels import Words
 from paribus.report.pictures import drawn
 
 TEMPLATES = Path(__file__).parent / "templates"
-SHOWN_TAGS = ("provisional", "given it finishes", "not worse")  # under a verdict; the others stand below the table
 LARGEST_LINK = 250_000  # letters of a table that the page carries with it
 LEFT, WIDTH = 6.0, 268.0  # of the part of a forest cell that the axis covers
 
