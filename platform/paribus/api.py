@@ -337,6 +337,6 @@ def loaded_run(run: str, *, store: str | None = None, artifacts: str | None = No
     try:
         network.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError, OSError) as error:
-        mend = f"`paribus gc --run {member.run}` removes the run, and the next `paribus run` trains it again"
+        mend = f"`paribus gc --run {member.run} --delete` removes the run, and the next `paribus run` trains it again"
         raise StoreError(f"the weights {file} are damaged ({type(error).__name__}); {mend}") from None
     return network.eval(), settings.data

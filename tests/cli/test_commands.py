@@ -190,7 +190,12 @@ def test_plan_prints_cost_and_what_is_missing_and_leaves_no_store(tmp_path: Path
 def test_gc_removes_a_run_and_says_first_what_else_it_would_delete(lab: Path) -> None:
     run = json.loads(call(lab, "runs", "copy-smoke", "--json").stdout)[0]["run"]
     before = json.loads(call(lab, "show", run, "--json").stdout)["record"]["scores"]
-    assert f"removed {run}" in call(lab, "gc", "--run", run).stdout
+    told = call(lab, "gc", "--run", run).stdout
+    assert told.startswith(f"would remove {run} (copy-smoke/")
+    assert "--delete does it" in told
+    assert json.loads(call(lab, "show", run, "--json").stdout)["record"]["scores"] == before
+    assert (lab / ".paribus" / "runs" / run).is_dir()
+    assert f"removed {run}" in call(lab, "gc", "--run", run, "--delete").stdout
     assert not (lab / ".paribus" / "runs" / run).exists()
     assert "1 runs trained, 5 taken from the store" in call(lab, "run", "copy-smoke.yaml", "--quiet").stderr
     assert json.loads(call(lab, "show", run, "--json").stdout)["record"]["scores"] == before

@@ -40,15 +40,15 @@ def test_a_run_that_a_living_driver_has_claimed_is_not_removed(store: Store) -> 
         with pytest.raises(
             StoreError, match=rf"run {run} is being trained: process {os.getpid()} on .*nothing was rem"
         ):
-            gc(run=run, store=str(store.folder))
-    gc(run=run, store=str(store.folder))
+            gc(run=run, delete=True, store=str(store.folder))
+    gc(run=run, delete=True, store=str(store.folder))
 
 
 def test_a_claim_of_a_driver_that_is_gone_holds_nothing_back(store: Store) -> None:
     run = store.find("small/baseline/1").run
     store.database.enter("dead", claims_module._here(), 2**22 + 1)
     store.database.claim("dead", [run])
-    assert gc(run=run, store=str(store.folder)) == 0
+    assert gc(run=run, delete=True, store=str(store.folder)) == 0
 
 
 def test_checkpoints_are_told_with_their_size_and_only_useless_ones_go(

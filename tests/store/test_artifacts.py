@@ -282,7 +282,7 @@ def test_what_one_machine_trained_another_finds_under_the_url(
     }  # fmt: skip
     for file in [*one.folder.rglob("*"), *other.folder.rglob("*")]:
         assert file.is_dir() or SECRET.encode() not in file.read_bytes(), file
-    assert gc(run=run, store=str(other.folder)) == 0
+    assert gc(run=run, delete=True, store=str(other.folder)) == 0
     assert Artifacts(url).names() == set()
     assert not other.run_folder(run).exists()
     # What lies on the first machine only is placed by its next command.

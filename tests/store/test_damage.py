@@ -97,7 +97,7 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date_with_all_that_it_h
 def test_damaged_records_and_plans_name_what_mends_them(store: Store, planned: Plan) -> None:
     run = planned.runs[0].id
     execute(store, "UPDATE attempt SET record = ?", b"no zlib at all")
-    with pytest.raises(StoreError, match=rf"the stored record of the run {run} is damaged; `paribus gc --run {run}`"):
+    with pytest.raises(StoreError, match=rf"record of the run {run} is damaged; `paribus gc --run {run} --delete`"):
         store.database.outcomes([run])
     execute(store, "UPDATE experiment SET plan = ?", b"x")
     with pytest.raises(StoreError, match="the stored plan of small is damaged; `paribus run FILE` stores it anew"):

@@ -29,7 +29,7 @@ COMMANDS = {
     "export": "Write scores as a table.",
     "import": "Take over what another store holds.",
     "exclude": "Leave a run out of reports, with a reason that they print.",
-    "gc": "Remove what is left over, or one run.",
+    "gc": "Say what is left over, or remove it, or one run.",
     "parts": "List the swappable parts, or show those of a family.",
     "check-part": "Ask a part for every promise of its family.",
     "explain": "Say what a key of an experiment file means.",

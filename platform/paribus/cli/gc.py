@@ -16,12 +16,12 @@ def gc(
     store: options.Store = None,
     artifacts: options.Artifacts = None,
 ) -> int:
-    """Remove what is left over, or one run. Without --run it says what it would delete until --delete is given.
+    """Say what is left over, or remove it, or one run. Nothing is removed until --delete is given.
 
     Parameters
     ----------
     run
-        A run whose row and folder go together; the next `paribus run` trains it again.
+        Only this run, whose row and folder go together; the next `paribus run` trains it again.
     delete
         Do it.
     """
@@ -33,8 +33,12 @@ def gc(
     if run is not None:
         member = opened.find(run)
         _refuse_if_claimed(opened, member.run)
+        told = f"{member.run} ({member.name})  {count(opened.size(member.run))}B"
+        if not delete:
+            plain(f"would remove {told}; --delete does it")
+            return 0
         opened.remove(member.run)
-        plain(f"removed {member.run} ({member.name}); `paribus run` trains it again")
+        plain(f"removed {told}; `paribus run` trains it again")
         return 0
     needed, statuses = opened.database.needed(), opened.database.statuses(opened.database.known())
     unneeded = [run for run in sorted(set(statuses) - needed) if holder(opened.database, run) is None]

@@ -762,7 +762,7 @@ def _unpack(packed: bytes, what: str, mend: str) -> Any:
 
 
 def _record(run: str, packed: bytes) -> Record:
-    mend = f"`paribus gc --run {run}` removes it, and the next run trains it again"
+    mend = f"`paribus gc --run {run} --delete` removes it, and the next run trains it again"
     return records.of(_unpack(packed, f"record of the run {run}", mend))
 
 
