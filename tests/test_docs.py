@@ -55,10 +55,10 @@ def test_the_part_of_the_docs_trains_by_its_import_path(tmp_path: Path, monkeypa
     monkeypatch.setattr(sys, "path", [*sys.path])  # loading the file makes its folder importable
     summary = paribus.run("tilted.yaml", sets=["training.steps=4"], seeds=[1], store="store")
     assert (summary.trained, summary.broken) == (3, {})
-    frame = paribus.results("copy-smoke@steps=4", store="store")
+    frame = paribus.results("copy-smoke@steps=4,seeds=1", store="store")
     losses = frame[(frame.split == "test") & (frame.metric == "loss")].set_index("arm").value
     assert losses.nunique() == 3
-    model = paribus.load_model("copy-smoke@steps=4/steep/1", store="store")
+    model = paribus.load_model("copy-smoke@steps=4,seeds=1/steep/1", store="store")
     assert not model.training
     for name in [name for name in sys.modules if name.split(".")[0] == "mylab"]:
         del sys.modules[name]

@@ -228,6 +228,23 @@ def test_too_few_places_for_the_training_sequences_are_told_before_anything_runs
     prepared(write(), sets=("network.position={kind: learned, max_length: 5}",))
 
 
+def test_other_seeds_than_the_files_are_an_experiment_of_their_own(write: Write) -> None:
+    file = write()  # has the seeds 1 and 2
+    named = {str(seeds): prepared(file, seeds=seeds)[1].folder for seeds in ([1], [1, 2], [1, 2, 4], [2, 1], [7])}
+    assert named == {
+        "[1]": "small@seeds=1",
+        "[1, 2]": "small",
+        "[1, 2, 4]": "small@seeds=1+2+4",
+        "[2, 1]": "small@seeds=2+1",
+        "[7]": "small@seed=7",
+    }
+    assert prepared(file, sets=["seeds=1"])[1].folder == named["[1]"]
+    assert prepared(file, sets=["seeds=1"], seeds=[1])[1].folder == named["[1]"]
+    assert prepared(file, sets=["training.steps=4"], seeds=[1])[1].folder == "small@steps=4,seeds=1"
+    many, others = (prepared(file, seeds=range(9, end))[1].folder for end in (90, 91))
+    assert many != others
+
+
 def test_a_precision_that_only_gpus_have_is_told_before_anything_is_trained(write: Write, tmp_path: Path) -> None:
     _, planned = prepared(write("arms: {half: {machine.precision: 16}, other: {machine.precision: bf16}}\n"))
     told = "machine.precision is 16 (half), but no GPU was found, and CPUs compute in 32 or bf16 only"

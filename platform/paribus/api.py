@@ -45,7 +45,8 @@ def prepared(
     for name in arms:
         if name not in known:
             raise ParibusError(f"--arms: no arm is called '{name}'{suggestion(name, known)}")
-    return loaded, plan(loaded, arms=arms, seeds=seeds, label=label(sets, arms))
+    others = seeds if list(seeds) != loaded.experiment.seeds else ()
+    return loaded, plan(loaded, arms=arms, seeds=seeds, label=label(sets, arms, others))
 
 
 def _matched(loaded: Loaded) -> Loaded:
@@ -92,23 +93,33 @@ def vet(loaded: Loaded, planned: Plan, store: Store, tell: Callable[[str], None]
         demand(parts, store.folder, source_of, __version__, tell)
 
 
-def label(sets: Sequence[str], arms: Sequence[str]) -> str:
+def label(sets: Sequence[str], arms: Sequence[str], seeds: Sequence[int] = ()) -> str:
     """What tells the reports of a changed experiment from its own: safe in a file name, short, and never ambiguous."""
     import hashlib
     import re
 
-    if not sets and not arms:
+    if not sets and not arms and not seeds:
         return ""
     keys = [text.split("=", 1)[0].strip() for text in sets]
     ends = [key.split(".")[-1] for key in keys]
     short = [end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
     words = [f"{name}={text.split('=', 1)[-1]}" for name, text in zip(short, sets, strict=True)]
     words += ["+".join(arms)] if arms else []
+    words += [_seeds_told(seeds)] if seeds else []
     whole = ",".join(words)
     safe = re.sub(r"[^A-Za-z0-9_=,.+-]+", "_", whole)
     if len(safe) <= 60 and all(text.count("=") == 1 for text in sets):
         return safe
-    return f"{safe[:50]}-{hashlib.sha256(repr((sets, arms)).encode()).hexdigest()[:8]}"
+    told = (sets, arms, seeds) if seeds else (sets, arms)
+    return f"{safe[:50]}-{hashlib.sha256(repr(told).encode()).hexdigest()[:8]}"
+
+
+def _seeds_told(seeds: Sequence[int]) -> str:
+    """`seeds=3` for 1 to 3, as `--set seeds=3` is told; `seeds=1+2+4`, and `seed=7` for that one alone."""
+    count = len(seeds)
+    if list(seeds) == list(range(1, count + 1)):
+        return f"seeds={count}"
+    return f"{'seed' if count == 1 else 'seeds'}={'+'.join(str(seed) for seed in seeds)}"
 
 
 def engine(

@@ -167,7 +167,7 @@ def test_changes_of_the_command_line_have_a_report_of_their_own(lab: Path) -> No
         "--seeds",
         "1",
     )
-    assert (lab / "reports" / "copy-smoke@steps=3,warmup=1" / "index.html").is_file()
+    assert (lab / "reports" / "copy-smoke@steps=3,warmup=1,seeds=1" / "index.html").is_file()
     assert "2 runs trained" in done.stderr
 
 
@@ -354,14 +354,16 @@ def test_every_experiment_of_the_project_is_right(file: Path) -> None:
 
 def test_reports_are_found_by_names_that_look_like_files(lab: Path) -> None:
     call(lab, "run", "copy-smoke.yaml", "--set", "training.optimizer.lr=0.02", "--seeds", "1", "--quiet")
-    done = call(lab, "report", "copy-smoke@lr=0.02", "--format", "md")
-    assert "copy-smoke@lr=0.02" in done.stdout
-    text = (lab / "reports" / "copy-smoke@lr=0.02" / "report.md").read_text()
-    assert "paribus report copy-smoke&#64;lr=0.02" in text
+    done = call(lab, "report", "copy-smoke@lr=0.02,seeds=1", "--format", "md")
+    assert "copy-smoke@lr=0.02,seeds=1" in done.stdout
+    text = (lab / "reports" / "copy-smoke@lr=0.02,seeds=1" / "report.md").read_text()
+    assert "paribus report copy-smoke&#64;lr=0.02,seeds=1" in text
     assert "paribus run copy-smoke.yaml --set training.optimizer.lr=0.02 --seeds 1 --fresh" in text
-    both = call(lab, "report", "copy-smoke.yaml", "copy-smoke@lr=0.02", "--metric", "loss", "--format", "md").stdout
-    together = lab / "reports" / "copy-smoke+copy-smoke@lr=0.02" / "by-loss" / "report.md"
-    assert "copy-smoke+copy-smoke@lr=0.02/by-loss" in both.splitlines()[-1]
+    both = call(
+        lab, "report", "copy-smoke.yaml", "copy-smoke@lr=0.02,seeds=1", "--metric", "loss", "--format", "md"
+    ).stdout
+    together = lab / "reports" / "copy-smoke+copy-smoke@lr=0.02,seeds=1" / "by-loss" / "report.md"
+    assert "copy-smoke+copy-smoke@lr=0.02,seeds=1/by-loss" in both.splitlines()[-1]
     assert together.read_text(encoding="utf-8").count("This page is by loss") == 2
 
 

@@ -14,7 +14,7 @@ def test_the_baseline_translates_and_without_positions_it_does_not(tmp_path: Pat
     file = ROOT / "experiments" / "quickstart.yaml"
     summary = paribus.run(file, arms=["no_position"], seeds=[1], store=str(tmp_path))
     assert (summary.trained, summary.broken) == (2, {})
-    frame = paribus.results("quickstart@no_position", store=str(tmp_path))
+    frame = paribus.results("quickstart@no_position,seeds=1", store=str(tmp_path))
     chosen = frame[(frame.split == "test") & (frame.metric == "exact_match")].set_index("arm").value
     assert chosen["baseline"] >= 0.8
     assert chosen["no_position"] <= 0.5 * chosen["baseline"]

@@ -33,7 +33,8 @@ Seeds = Annotated[
     list[int] | None,
     Parameter(
         negative="",
-        help="These seeds instead of the file's; may be given several times, and one number n means 1 to n.",
+        help="These seeds instead of the file's, with a report of their own; may be given several times, and one "
+        "number n means 1 to n.",
     ),
 ]
 
