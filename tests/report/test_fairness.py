@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -29,7 +29,7 @@ def changed(
 
 def test_equal_arms_have_none_of_these_warnings(made: Made) -> None:
     found = warned(*made.experiment(smallest_effect=None))
-    assert not {"BASELINE", "BUDGET", "TOKENS", "TESTTUNED", "POOLED", "OVERSTATED", "EXCLUDED"} & found.keys()
+    assert not {"BASELINE", "BUDGET", "TOKENS", "TESTTUNED", "POOLED", "OVERSTATED", "EXCLUDED", "SPEED"} & found.keys()
 
 
 def test_other_steps_and_other_tokens_are_told_with_their_share(made: Made) -> None:
@@ -38,6 +38,52 @@ def test_other_steps_and_other_tokens_are_told_with_their_share(made: Made) -> N
     assert found["BUDGET"].evidence == "Steps against the baseline: learned +100.0 %."
     assert found["TOKENS"].evidence == "Tokens seen against the baseline: learned −50.0 %."
     assert found["TOKENS"].arms == ("learned",)
+
+
+def loaded(seconds: Mapping[str, Sequence[float]], made: Made) -> tuple[Plan, dict[str, Outcome]]:
+    """Equal scores, and the seconds of training that each arm takes by seed."""
+    plan, outcomes = made.experiment([made.Arm(arm, 0.9, 0.001) for arm in seconds])
+    seeds = {run.id: run.seed for run in plan.runs}
+    for arm, taken in seconds.items():
+        outcomes = changed(
+            plan,
+            outcomes,
+            arm,
+            lambda r, taken=taken: replace(r, seconds=taken[seeds[r.run] - 1], step_seconds=taken[seeds[r.run] - 1]),  # type: ignore[misc]
+        )
+    return plan, outcomes
+
+
+def test_speeds_that_vary_over_seeds_as_much_as_between_arms_are_told_and_decide_nothing(made: Made) -> None:
+    steady = [50.0, 51.0, 50.5, 50.2, 50.8]
+    plan, outcomes = loaded(
+        {
+            "baseline": steady,
+            "loaded": [30.0, 31.0, 30.0, 60.0, 62.0],
+            "quick": [20.0, 20.2, 20.1, 20.3, 20.0],
+            "slow": [100.0, 101.0, 130.0, 102.0, 100.0],
+        },
+        made,
+    )
+    found = find(plan, outcomes)
+    speed = next(warning for warning in found.warnings if warning.code == "SPEED")
+    assert speed.arms == ("loaded",)
+    assert speed.evidence == (
+        "The fastest seed outdoes the slowest in tokens a second by 2 % in the baseline; "
+        "107 % in loaded, whose median is +62.9 % against the baseline."
+    )
+    finding = found.sections[0].scatters[-1].words.caption
+    assert finding.startswith(
+        "quick is at least as good as the baseline (±0.02) and no dearer. "
+        "loaded varies too much over seeds to be called dearer or not."
+    )
+    assert not any("varies too much" in drawn.words.caption for drawn in found.sections[0].scatters[:-1])
+
+
+def test_without_a_smallest_effect_only_the_better_are_called_no_dearer(made: Made) -> None:
+    found = find(*made.experiment(made.six[:2], smallest_effect=None))
+    told = "No arm that costs no more than the baseline is shown to be better than the baseline."
+    assert found.sections[0].scatters[0].words.caption.startswith(told)
 
 
 def test_a_baseline_that_breaks_is_no_measure(made: Made) -> None:

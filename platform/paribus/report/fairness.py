@@ -58,6 +58,28 @@ def _apart(
         yield Warning(code, f"{noun}: {brief}", evidence, effect, remedy, tuple(over), task)
 
 
+def _speed(compared: Compared) -> Iterator[Warning]:
+    results, task = compared.results, compared.task.name
+    found = results.unsteady(task)
+    if found:
+        base = next(iter(found.values()))[1]
+        told = [
+            f"{100 * of_arm:.0f} % in {arm}, whose median is {percent(apart)} against the baseline"
+            for arm, (of_arm, _) in found.items()
+            if (apart := change(results.speed(arm, task), results.speed(results.baseline, task))) is not None
+        ]
+        yield Warning(
+            "SPEED",
+            f"speeds vary too much over seeds: {listed(found) if len(found) < 4 else plural(len(found), 'arm')}",
+            f"The fastest seed outdoes the slowest in tokens a second by {100 * base:.0f} % in the baseline; "
+            f"{'; '.join(told)}.",
+            "What else the machine does may make up these differences in speed and seconds.",
+            "Compare parameters and FLOPs, or run again with nothing else on the machine.",
+            tuple(found),
+            task,
+        )
+
+
 def _usual(results: Results, arm: str, task: str, of: Callable[[Record], float]) -> float | None:
     """The median over runs that ended well."""
     known = [of(record) for _, record in results.finished(arm, task)]
@@ -127,6 +149,7 @@ _CHECKS: tuple[Callable[[Compared], Iterable[Warning]], ...] = (
     _excluded,
     _budget,
     _tokens,
+    _speed,
     _chosen_by,
     _pooled,
     _overstated,

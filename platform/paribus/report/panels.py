@@ -308,7 +308,8 @@ def scatters(
         costs = {arm.name: results.cost(arm.name, task.name, key) for arm in results.plan.arms}
         yield from _scatter(results, metric, contrasts, costs, title)
     seconds = {arm.name: results.seconds(arm.name, task.name) for arm in results.plan.arms}
-    yield from _scatter(results, metric, contrasts, seconds, "seconds of training, median run")
+    unsteady = tuple(results.unsteady(task.name))
+    yield from _scatter(results, metric, contrasts, seconds, "seconds of training, median run", unsteady)
 
 
 def _scatter(
@@ -317,6 +318,7 @@ def _scatter(
     contrasts: Mapping[str, Contrast],
     costs: Mapping[str, float | None],
     title: str,
+    unsteady: Sequence[str] = (),
 ) -> Iterator[Scatter]:
     spots = tuple(_spots(results, contrasts, costs))
     if len(spots) < 2:
@@ -325,7 +327,7 @@ def _scatter(
     low, high = _reach(spots)
     up = metric.direction == "max"
     yield Scatter(
-        _scatter_words(results, metric, contrasts, spots, title, (low, high)),
+        _scatter_words(results, metric, contrasts, spots, title, (low, high), unsteady),
         title,
         metric.title,
         max(known) / min(known) > LOG_FROM if min(known) > 0 else False,
@@ -386,22 +388,10 @@ def _scatter_words(
     spots: Sequence[Spot],
     title: str,
     axis: tuple[float, float],
+    unsteady: Sequence[str],
 ) -> Words:
     base = next((spot for spot in spots if spot.arm == results.baseline), None)
-    others = [spot for spot in spots if base is not None and spot.arm != base.arm]
-    cheaper = [
-        spot.arm
-        for spot in others
-        if base
-        and spot.cost <= base.cost
-        and contrasts[spot.arm].verdict in ("better", "equivalent", "negligibly better")
-    ]
-    if cheaper:
-        finding = (
-            f"{listed(cheaper)} {'is' if len(cheaper) == 1 else 'are'} at least as good as the baseline and no dearer."
-        )
-    else:
-        finding = "No arm that costs no more than the baseline is shown to be as good."
+    finding = _no_dearer(contrasts, [spot for spot in spots if spot is not base], base, unsteady)
     told = listed(
         f"{spot.arm} {short(spot.cost)} ({_against(spot, base)}{metric.title} {fixed(spot.mean, 3)})" for spot in spots
     )
@@ -413,6 +403,29 @@ def _scatter_words(
         f"The line joins arms that none as cheap outdoes, solid where that step is shown.{beyond}",
         f"{title[0].upper()}{title[1:]} and {metric.title}: {told}.",
     )
+
+
+def _no_dearer(
+    contrasts: Mapping[str, Contrast], others: Sequence[Spot], base: Spot | None, unsteady: Sequence[str]
+) -> str:
+    """Who does as well for no more, by what may be compared; within the smallest effect, where there is one."""
+    cheaper = [
+        spot.arm
+        for spot in others
+        if base
+        and spot.cost <= base.cost
+        and spot.arm not in unsteady
+        and contrasts[spot.arm].verdict in ("better", "equivalent", "negligibly better")
+    ]
+    margin = next((contrast.rule.smallest_effect for contrast in contrasts.values()), None)
+    good = "better than the baseline" if margin is None else f"at least as good as the baseline (±{general(margin)})"
+    verb = "varies" if len(unsteady) == 1 else "vary"
+    loud = f"{listed(unsteady)} {verb} too much over seeds to be called dearer or not."
+    if cheaper:
+        told = f"{listed(cheaper)} {'is' if len(cheaper) == 1 else 'are'} {good} and no dearer."
+    else:
+        told = "" if unsteady else f"No arm that costs no more than the baseline is shown to be {good}."
+    return f"{told} {loud if unsteady else ''}".strip()
 
 
 def _against(spot: Spot, base: Spot | None) -> str:

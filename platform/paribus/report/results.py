@@ -2,10 +2,10 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import nan
+from math import log1p, nan
 from statistics import median
 from typing import Any
 
@@ -17,6 +17,8 @@ from paribus.store.kept import Kept
 from paribus.store.record import Outcome, Record
 
 PENDING = Outcome("")
+STEADY = 0.10  # speeds of an arm that differ by no more over seeds need no second look
+CLEAR = 2  # a difference in speed of so many spreads over seeds is not the load of the machine
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,20 @@ class Results:
         """Tokens a second, the median over runs that ended well."""
         return middle(record.speed for _, record in self.finished(arm, task))
 
+    def unsteady(self, task: str) -> dict[str, tuple[float, float]]:
+        """Arms whose speed is not told from the baseline's by runs that differ so: spread over seeds, of each.
+
+        A spread is by what share the fastest run outdoes the slowest one.
+        """
+        spreads = {arm.name: _spread([r.speed for _, r in self.finished(arm.name, task)]) for arm in self.plan.arms}
+        base, found = spreads[self.baseline], {}
+        for arm in self.others:
+            most = max(spreads[arm.name], base)
+            apart = change(self.speed(arm.name, task), self.speed(self.baseline, task))
+            if apart is not None and most > STEADY and abs(log1p(apart)) < CLEAR * log1p(most):
+                found[arm.name] = (spreads[arm.name], base)
+        return found
+
     def seconds(self, arm: str, task: str) -> float | None:
         return middle(record.seconds for _, record in self.finished(arm, task))
 
@@ -212,6 +228,11 @@ def middle(values: Iterator[float | None]) -> float | None:
     """The median of those that are known."""
     known = [value for value in values if value is not None]
     return median(known) if known else None
+
+
+def _spread(speeds: Sequence[float | None]) -> float:
+    known = [speed for speed in speeds if speed]
+    return max(known) / min(known) - 1 if known else 0.0
 
 
 def change(value: float | None, reference: float | None) -> float | None:
