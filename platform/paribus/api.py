@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from paribus.network import Network
     from paribus.running.tracking import Uploads
+    from paribus.store.database import Member
     from paribus.training.data import Dataset
 
 
@@ -339,7 +340,7 @@ def loaded_run(run: str, *, store: str | None = None, artifacts: str | None = No
     member = opened.find(run)
     file = opened.fetched(member.run) / WEIGHTS
     if not file.is_file():
-        raise StoreError(f"the run {member.run} has no weights: its status is {member.status}")
+        raise StoreError(f"the run {member.run} has no weights here: {_why_weightless(opened, member)}")
     found = opened.database.plan(member.experiment)
     assert found is not None
     job = next(found.job(other) for other in found.runs if other.id == member.run)
@@ -351,3 +352,12 @@ def loaded_run(run: str, *, store: str | None = None, artifacts: str | None = No
         mend = f"`paribus gc --run {member.run} --delete` removes the run, and the next `paribus run` trains it again"
         raise StoreError(f"the weights {file} are damaged ({type(error).__name__}); {mend}") from None
     return network.eval(), settings.data
+
+
+def _why_weightless(store: Store, member: "Member") -> str:
+    from paribus.store.record import RESULTS
+
+    if member.status not in RESULTS:
+        return f"its status is {member.status}"
+    place = store.whereabouts(member.run)
+    return f"{place} holds none; its status is {member.status}" if place else store.absence()

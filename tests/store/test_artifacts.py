@@ -1,6 +1,7 @@
 """Run folders under a URL: whole or not there, found from anywhere, and no password is ever told."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import torch
 from paribus import api
 from paribus.cli.gc import gc
 from paribus.cli.import_ import import_
+from paribus.cli.show import show
 from paribus.errors import StoreError
 from paribus.planning import Job, plan
 from paribus.running import Summary, execute
@@ -260,7 +262,12 @@ def test_s3_that_cannot_be_used_is_told_without_the_password(
 
 @pytest.mark.parametrize("kind", ["ftp", ON_S3])
 def test_what_one_machine_trained_another_finds_under_the_url(
-    kind: str, write: Write, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    write: Write,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     planned = plan(load(write(), ["seeds=1"]))
     run, url = planned.runs[0].id, place(kind, request, tmp_path)
@@ -272,6 +279,17 @@ def test_what_one_machine_trained_another_finds_under_the_url(
     assert execute(planned, one, pool(one.runs), api.Silent(), workers=1) == Summary(trained=1)
     other = open_store(str(tmp_path / "other" / "store"), artifacts=url)
     assert execute(planned, other, pool(other.runs), api.Silent(), workers=1) == Summary(reused=1)
+    assert not other.run_folder(run).exists()
+    told = f"its folder is not in {other.runs}; --artifacts names the folder or URL where it lies"
+    with pytest.raises(StoreError, match=f"the run {run} has no weights here: {re.escape(told)}"):
+        api.load_model(run, store=str(other.folder))
+    show(run, store=str(other.folder))
+    assert f"parameters; {told}\n" in capsys.readouterr().out
+    show(run, store=str(other.folder), artifacts=url)
+    assert f"parameters; {Artifacts(url).shown}/{run}\n" in capsys.readouterr().out
+    elsewhere = f"its folder is neither in {other.runs} nor at file://{tmp_path}/empty"
+    with pytest.raises(StoreError, match=re.escape(elsewhere)):
+        api.load_model(run, store=str(other.folder), artifacts=f"file://{tmp_path}/empty")
     assert not other.run_folder(run).exists()
     monkeypatch.setenv("PARIBUS_ARTIFACTS", url)
     network = api.load_model(run, store=str(other.folder))

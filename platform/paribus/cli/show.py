@@ -6,7 +6,14 @@ from paribus.cli import options
 from paribus.cli.output import as_json, count, duration, plain, table
 
 
-def show(run: str, /, *, store: options.Store = None, json: options.Json = False) -> int:
+def show(
+    run: str,
+    /,
+    *,
+    store: options.Store = None,
+    artifacts: options.Artifacts = None,
+    json: options.Json = False,
+) -> int:
     """Show all that is known of one run.
 
     Parameters
@@ -16,7 +23,7 @@ def show(run: str, /, *, store: options.Store = None, json: options.Json = False
     """
     from paribus.store.folder import open_store
 
-    opened = open_store(store, create=False)
+    opened = open_store(store, create=False, artifacts=artifacts)
     member = opened.find(run)
     outcome = opened.database.outcomes([member.run])[member.run]
     attempts = opened.database.attempts(member.run)
@@ -34,7 +41,8 @@ def show(run: str, /, *, store: options.Store = None, json: options.Json = False
         f"  {record.steps} steps, {count(record.tokens)} tokens in {duration(record.seconds)}; "
         f"tested step {record.chosen_step}"
     )
-    plain(f"  {count(record.cost.get('parameters', 0))} parameters; {opened.run_folder(member.run)}")
+    place = opened.whereabouts(member.run) or opened.absence()
+    plain(f"  {count(record.cost.get('parameters', 0))} parameters; {place}")
     rows = [(s.split, s.metric, "" if s.value is None else f"{s.value:.6g}", s.reason) for s in record.scores]
     table("", ["split", "metric", "value", ""], rows, right=["value"])
     for text in record.notes:

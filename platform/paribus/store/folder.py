@@ -52,6 +52,21 @@ class Store:
             self.artifacts.fetch(run, self.runs)
         return folder
 
+    def whereabouts(self, run: str) -> str:
+        """Where the finished folder of a run lies, here or at the artifacts; empty where it is at neither."""
+        for runs in (self.runs, self.folder / "runs"):
+            if (runs / run / records.FILE).is_file():
+                return str(runs / run)
+        if self.artifacts is None or self.artifacts.record(run) is None:
+            return ""
+        return f"{self.artifacts.shown}/{run}"
+
+    def absence(self) -> str:
+        """What to tell of a run whose folder is nowhere that this store knows of."""
+        if self.artifacts is None:
+            return f"its folder is not in {self.runs}; --artifacts names the folder or URL where it lies"
+        return f"its folder is neither in {self.runs} nor at {self.artifacts.shown}; --artifacts names where it lies"
+
     def take_in(self) -> list[str]:
         """Store the records of finished folders that the database lacks, and give the runs they are of."""
         known = self.database.known()
