@@ -129,6 +129,30 @@ def test_seeds_may_be_words_and_runs_may_have_failed(
     assert (row["n_failed"], row["n_pairs"]) == ("1", "4")
 
 
+def test_floors_of_an_exported_table_are_no_arms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    floors = "".join(f"floor:{kind},{seed},0.1\n" for kind in ("majority", "ngram") for seed in range(1, 6))
+    assert call(tmp_path, LONG + floors, "--baseline", "vanilla", monkeypatch=monkeypatch) == 0
+    told = capsys.readouterr()
+    assert "left out: floor:majority, floor:ngram; they are untrained reference rows" in told.err
+    assert "Of 2 arms" in told.out
+    assert "floor:" not in (tmp_path / "reports" / "table@compare" / "contrasts.csv").read_text(encoding="utf-8")
+
+
+def test_tables_whose_names_differ_in_a_letter_of_any_script_have_reports_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("tabelle ä", "tabelle o\u0308", "表"):
+        (tmp_path / f"{name}.csv").write_text(LONG, encoding="utf-8")
+        with pytest.raises(SystemExit) as ended:
+            main(["compare", f"{name}.csv", "--baseline", "vanilla"])
+        assert not ended.value.code
+    found = {folder.name for folder in (tmp_path / "reports").iterdir() if (folder / "index.html").is_file()}
+    assert found == {"tabelle_ä@compare", "tabelle_ö@compare", "表@compare"}
+
+
 @pytest.mark.parametrize(
     ("text", "words", "message"),
     [
@@ -141,12 +165,17 @@ def test_seeds_may_be_words_and_runs_may_have_failed(
             "arm vanilla, seed 1 has the value 'high', which is no number",
         ),
         (LONG.replace("vanilla", "plain"), [], "no arm is called 'vanilla'. Known: nope, plain, rope"),
-        ("", [], "table.csv cannot be read as a table"),
+        ("", [], "table.csv cannot be read as a table: needs a line that names the columns, and under it a line for"),
+        (
+            "# made by hand\narm,seed,value\nvanilla,1,1\nrope,1,1,2,3\n",
+            [],
+            "table.csv cannot be read as a table: line 4 has 5 columns, the first line names 3; needs as many in each",
+        ),
         ("arm,seed,value\n", [], "the table has no rows"),
         ("arm,seed,value,value\nvanilla,1,1,2\n", [], "table.csv: two columns are called 'value'"),
         ("vanilla,1,0.9\nrope,1,0.8\n", [], "the first line must name the columns; it holds the number 0.9"),
-        ("arm,seed,value\nvanilla,1,1\nrope,1,2,3\n", [], "Expected 3 fields in line 3, saw 4"),
-        ('arm,seed,value\n"vanilla,1,1\nrope,1,2\n', [], "EOF inside string"),
+        ("arm,seed,value\nvanilla,1,1\nrope,1,2,3\n", [], "line 3 has 4 columns, the first line names 3"),
+        ('arm,seed,value\n"vanilla,1,1\nrope,1,2\n', [], "a quotation mark is opened and never closed"),
         ("arm;seed;value\nvanilla;1;1.234,5\nrope;1;1\n", [], "the value '1.234,5', which is no number"),
         ("arm,seed,value\nvanilla,1,1e100\nrope,1,1\n", [], "which is too large to compare"),
         ("seed,vanilla,rope\n1,.9,.8\n2,.9,oops\n", [], "arm rope, seed 2 has the value 'oops', which is no number"),

@@ -5,13 +5,14 @@ import csv
 import io
 import re
 import shlex
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from paribus.cli.output import plain
+from paribus.cli.output import note, plain
 from paribus.errors import ParibusError
 
 if TYPE_CHECKING:
@@ -83,9 +84,10 @@ def compare(
     }
     analysis = _declared(given)
     frame, name = tidy(read(table), metric=metric, baseline=baseline)
+    frame = _without_floors(frame, baseline)
     tasks = observations(frame, baseline)
     _comparable(table, tasks, baseline, formats)
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", table.stem) or "table"
+    stem = re.sub(r"[^\w-]+", "_", unicodedata.normalize("NFC", table.stem)) or "table"
     info = MetricInfo(name, name.replace("_", " "), direction, "", None)
     command = _again(table, baseline, metric, direction, given, to)
     findings = report.find(*taken_in(tasks, info, analysis, name=stem, file=str(table), command=command))
@@ -112,6 +114,17 @@ def _declared(given: Mapping[str, object]) -> "Analysis":
         detail = error.errors()[0]
         told = str(detail["loc"][0]).replace("_", "-")
         raise ParibusError(f"--{told}: got {detail['input']}; {detail['msg']}") from None
+
+
+def _without_floors(frame: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
+    """The table without untrained reference rows, which `paribus export` writes too: no arms to correct for."""
+    from paribus.planning import FLOOR
+
+    named = frame["arm"].astype(str).str.startswith(FLOOR)
+    floors = [arm for arm in frame["arm"][named].unique() if arm != baseline]
+    if floors:
+        note(f"left out: {', '.join(floors)}; they are untrained reference rows, not arms to compare")
+    return frame[~frame["arm"].isin(floors)]
 
 
 def _comparable(table: Path, tasks: "Mapping[str, Arms]", baseline: str, formats: Sequence[str]) -> None:
@@ -155,13 +168,25 @@ def read(table: Path) -> "pd.DataFrame":
         raise ParibusError(f"there is no file {table}") from None
     except UnicodeDecodeError:
         raise ParibusError(f"{table} cannot be read as a table: it is not UTF-8; save it as CSV UTF-8") from None
-    except (OSError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ParibusError(f"{table} cannot be read as a table: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise ParibusError(f"{table} cannot be read as a table: {error.strerror}") from None
+    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ParibusError(f"{table} cannot be read as a table: {_misshapen(str(error), skipped)}") from None
     frame = frame.dropna(how="all").reset_index(drop=True)
     for column in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[column]):
             frame[column] = _stripped(frame[column], decimal_comma=sep != ",")
     return frame.rename(columns=str.strip)
+
+
+def _misshapen(told: str, skipped: int) -> str:
+    """What pandas says of a text that is no table, in a user's words."""
+    if uneven := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", told):
+        expected, line, seen = map(int, uneven.groups())
+        return f"line {line + skipped} has {seen} columns, the first line names {expected}; needs as many in each line"
+    if "EOF inside string" in told:
+        return 'a quotation mark is opened and never closed; needs a closing " or none'
+    return "needs a line that names the columns, and under it a line for each run"
 
 
 def _text(content: bytes) -> str:
