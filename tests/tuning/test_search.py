@@ -22,6 +22,7 @@ from paribus.errors import StoreError
 from paribus.planning import Job, plan
 from paribus.report.findings import Findings, find
 from paribus.report.html import page
+from paribus.report.numbers import listed
 from paribus.report.tuning import warnings
 from paribus.running import Event, Finished, Limits, Moved, Summary
 from paribus.spec.load import Loaded, load
@@ -347,6 +348,12 @@ def test_several_objectives_give_a_front_and_the_best_are_confirmed_on_fresh_see
     counts = {row["arm"]: row["tuned_trials"] for row in reported(made, tuned).tables.runs}
     assert counts == {arm.name: 0 if arm.name == "baseline" else 15 for arm in tuned.plan.arms}
     assert [arm.name for arm in tuned.plan.arms] == ["baseline", *(f"trial-{n}" for n in search["front"][:2])]
+    assert tuned.plan.tuning is not None
+    unsearched = next(warning for warning in warnings(tuned.plan.tuning) if warning.code == "TUNING")
+    assert unsearched.evidence == (
+        "The baseline has the settings of the file; network.mixer, network.mixer.heads and training.optimizer.lr were "
+        f"searched for {listed(arm.name for arm in tuned.plan.arms[1:])} only."
+    )
     made.store.database.save_plan(tuned.plan)
     again = lab(more).tune()
     assert again.plan is not None
@@ -399,6 +406,10 @@ def test_unequal_trials_and_values_at_an_edge_are_warned_of(lab: MakeLab) -> Non
     tuned = lab(more).tune(arms=["one_head"], trials="+2")
     codes = [(warning.code, warning.arms) for warning in warnings(tuned.taught)]
     assert ("TUNING", ("baseline",)) in codes
+    unequal = next(warning for warning in warnings(tuned.taught) if warning.code == "TUNING")
+    assert unequal.remedy == "Run the tuning again with the same number of trials for every arm."
+    limited = next(warnings({**tuned.taught, "time_limit": 60.0}))
+    assert limited.remedy.startswith("Run the tuning again without a time limit, and with")
     assert "BOUNDARY" in [code for code, _ in codes]
 
 

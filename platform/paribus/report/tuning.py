@@ -188,8 +188,7 @@ def _score(results: Results, run: str, metric: str, split: str) -> float | None:
 
 def warnings(taught: Taught) -> Iterator[Warning]:
     """Unequal tuning, best values at an end of their range, and failures."""
-    if taught["scope"] == "arm":
-        yield from _unequal(taught)
+    yield from _unequal(taught) if taught["scope"] == "arm" else _unsearched(taught)
     for search in taught["searches"]:
         for edge in search["boundary"]:
             yield Warning(
@@ -214,17 +213,34 @@ def warnings(taught: Taught) -> Iterator[Warning]:
             )
 
 
+def _unsearched(taught: Taught) -> Iterator[Warning]:
+    """The trials that one search over all chose, beside a baseline that it did not choose."""
+    arms = tuple((taught.get("confirm") or {}).get("arms", ()))  # trials alone have nothing to confirm yet
+    if arms:
+        keys = list(dict.fromkeys(dimension["key"] for s in taught["searches"] for dimension in s["dimensions"]))
+        yield Warning(
+            "TUNING",
+            "the baseline was not searched",
+            f"The baseline has the settings of the file; {listed(keys)} "
+            f"{'was' if len(keys) == 1 else 'were'} searched for {listed(arms)} only.",
+            "A difference may come from the search rather than from what was found.",
+            "Search with scope: arm, so that the baseline has as many trials, before you call a trial better.",
+            arms,
+        )
+
+
 def _unequal(taught: Taught) -> Iterator[Warning]:
     lines = ledger(taught)
     counts = {line.trials for line in lines}
     if len(counts) > 1:
         told = listed(f"{line.arm} {line.trials}" for line in lines)
+        unlimited = "without a time limit, and " if taught["time_limit"] is not None else ""
         yield Warning(
             "TUNING",
             "arms have unequal numbers of trials",
             f"Trials: {told}.",
             "An arm with more trials has had more chances.",
-            "Run the tuning again without a time limit, and with the same number of trials for every arm.",
+            f"Run the tuning again {unlimited}with the same number of trials for every arm.",
             tuple(line.arm for line in lines if line.trials < max(counts)),
         )
     spaces = {line.dimensions for line in lines}

@@ -194,15 +194,19 @@ def _unfinished(compared: Compared) -> Iterator[Warning]:
 
 def _parameters(compared: Compared) -> Iterator[Warning]:
     effect = "A difference may come from size, not from the change."
-    yield from _costs(compared, "PARAMS", "parameters", "parameters", PARAMETERS, effect)
+    remedy = "Set `training.match`: {on: parameters}, which adds NAME:matched for each of them at the baseline's size."
+    yield from _costs(compared, "PARAMS", "parameters", "parameters", PARAMETERS, effect, remedy)
 
 
 def _flops(compared: Compared) -> Iterator[Warning]:
     effect = "With equal steps the arms were not given equal computation."
-    yield from _costs(compared, "FLOPS", "flops_per_token", "FLOPs per token", FLOPS, effect)
+    remedy = "Set `training.match`: {on: flops}, which adds NAME:matched for each of them at the baseline's FLOPs."
+    yield from _costs(compared, "FLOPS", "flops_per_token", "FLOPs per token", FLOPS, effect, remedy)
 
 
-def _costs(compared: Compared, code: str, key: str, noun: str, limit: float, effect: str) -> Iterator[Warning]:
+def _costs(
+    compared: Compared, code: str, key: str, noun: str, limit: float, effect: str, remedy: str
+) -> Iterator[Warning]:
     results, task = compared.results, compared.task.name
     reference = results.cost(results.baseline, task, key)
     shares = {arm.name: change(results.cost(arm.name, task, key), reference) for arm in results.others}
@@ -215,7 +219,7 @@ def _costs(compared: Compared, code: str, key: str, noun: str, limit: float, eff
             f"{noun}: {brief}",
             f"{noun[0].upper()}{noun[1:]} against the baseline: {told}.",
             effect,
-            "Change network.feedforward.width or network.width of the arm until it matches.",
+            remedy,
             tuple(over),
             task,
         )
