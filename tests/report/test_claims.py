@@ -189,6 +189,8 @@ def test_findings_tell_claims_in_words_and_in_a_table(made: Made) -> None:
     written = Claim.model_validate({"arm": "no_position", "expect": "worse", "text": "Order matters."}).model_dump()
     found = find(replace(plan, claims=[written]), outcomes)
     assert found.claims_text.startswith("Order matters. Supported: no_position minus baseline is −0.6")
+    untold = find(replace(plan, claims=[{**written, "text": ""}]), outcomes)
+    assert untold.claims_text.startswith("no_position is worse than baseline in exact match on test. Supported: ")
     assert found.tables.claims[0]["answer"] == "supported"
     assert found.tables.claims[0]["p_holm"] == pytest.approx(found.tables.contrasts[0]["p_holm"])
 

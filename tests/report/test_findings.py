@@ -312,3 +312,21 @@ def test_one_bad_arm_does_not_flatten_quality_against_cost(made: SimpleNamespace
     assert 0.8 < spots.low < 0.88 < 0.93 < spots.high < 1
     assert "Beyond the axis, at its edge: bad 0.299" in spots.words.caption
     assert spots.frontier == (("less", "baseline", True), ("baseline", "more", True))
+
+
+def test_where_changes_are_cut_those_that_tell_an_arm_apart_come_first(six_arms: Made) -> None:
+    plan, outcomes = six_arms
+    shared = [{"what": what, "where": "", "baseline": "1", "arm": "2"} for what in ("width", "depth")]
+    rate = {"what": "lr", "where": "", "baseline": "0.001", "arm": "0.007652582191313529"}
+    close = {"what": "lr", "where": "", "baseline": "0.10000001", "arm": "0.10000002"}
+    changes = {"learned": [*shared, rate], "one_head": [*shared, close], "additive": shared}
+    arms = [replace(arm, differences=changes.get(arm.name, arm.differences)) for arm in plan.arms]
+    lines = {line.arm: line for line in find(replace(plan, arms=arms), outcomes).sections[0].lines}
+    assert lines["learned"].changed == ("lr: 0.001 → 0.007653", "width: 1 → 2", "and 1 more")
+    assert lines["one_head"].changed[0] == "lr: 0.10000001 → 0.10000002"
+    assert lines["additive"].changed == ("width: 1 → 2", "depth: 1 → 2")
+
+
+def test_what_size_and_cost_make_is_mended_by_matching(six_arms: Made) -> None:
+    remedy = next(warning.remedy for warning in find(*six_arms).warnings if warning.code == "PARAMS")
+    assert "`training.match`" in remedy

@@ -31,6 +31,7 @@ from paribus.report.warnings import Compared, order
 from paribus.stats.contrast import Contrast, Sample
 from paribus.stats.verdict import EXCLUDED, FAILURES
 
+_LONG = re.compile(r"\b\d{1,3}\.\d{6,}(?:e[-+]?\d+)?")
 Facts = tuple[tuple[str, str], ...]
 
 CROWDED = 5  # an interval that reaches this many times the median reach leaves the axis, or it would flatten all others
@@ -177,6 +178,7 @@ def section(compared: Compared) -> Section:
     places = decimals([error for contrast in found.values() for error in (contrast.of_arm.se, contrast.paired.se)])
     unit = f" {metric.unit}" if metric.unit else ""
     axis = _axis(list(found.values()))
+    common = Counter(told_difference(difference) for arm in results.plan.arms for difference in arm.differences)
     return Section(
         task=task.title,
         kind=task.kind,
@@ -191,7 +193,7 @@ def section(compared: Compared) -> Section:
         method=_method(compared),
         axis=axis,
         clipped=_clipped(axis, found),
-        lines=tuple(_line(compared, arm, places, unit) for arm in results.plan.arms),
+        lines=tuple(_line(compared, arm, places, unit, common) for arm in results.plan.arms),
         secondary=tuple(_secondary(results, task, metric, split)),
         floors=tuple(_floors(compared, places)),
         seeds=tuple(results.plan.seeds),
@@ -264,7 +266,7 @@ def _clipped(axis: Axis, found: Mapping[str, Contrast]) -> str:
     return f"Beyond the axis: {', '.join(out)}." if out else ""
 
 
-def _line(compared: Compared, arm: Row, places: int, unit: str) -> Line:
+def _line(compared: Compared, arm: Row, places: int, unit: str, common: Counter[str]) -> Line:
     results, task = compared.results, compared.task.name
     contrast = compared.contrasts.get(arm.name)
     pairs = contrast.paired if contrast else None
@@ -273,7 +275,7 @@ def _line(compared: Compared, arm: Row, places: int, unit: str) -> Line:
         arm=arm.name,
         anchor=anchor("arm", task, arm.name),
         is_baseline=contrast is None,
-        changed=_changed(arm),
+        changed=_changed(arm, common),
         score=_score(_sample(compared, arm.name), places),
         difference=signed(pairs.mean, places) if pairs else MISSING,
         interval=interval(pairs.interval.low, pairs.interval.high, places) if pairs else "",
@@ -328,17 +330,26 @@ def _score(values: Sample, places: int) -> str:
     return spread(values.mean, values.sd, places)
 
 
-def _changed(arm: Row) -> tuple[str, ...]:
-    """The first differences from the baseline, as resolved."""
-    told = [told_difference(difference) for difference in arm.differences[:CHANGES]]
-    more = len(arm.differences) - CHANGES
-    return (*told, f"and {more} more") if more > 0 else tuple(told)
+def _changed(arm: Row, common: Counter[str]) -> tuple[str, ...]:
+    """The first differences from the baseline, as resolved; where they are cut, what fewest arms share comes first."""
+    told = [told_difference(difference) for difference in arm.differences]
+    if len(told) <= CHANGES:
+        return tuple(told)
+    return (*sorted(told, key=lambda text: common[text])[:CHANGES], f"and {len(told) - CHANGES} more")
 
 
 def told_difference(difference: Mapping[str, str]) -> str:
     """`position: sinusoidal → none (encoder)`"""
     where = f" ({difference['where']})" if difference["where"] else ""
-    return f"{difference['what']}: {difference['baseline']} → {difference['arm']}{where}"
+    before, after = difference["baseline"], difference["arm"]
+    if _rounded(before) != _rounded(after):
+        before, after = _rounded(before), _rounded(after)
+    return f"{difference['what']}: {before} → {after}{where}"
+
+
+def _rounded(setting: str) -> str:
+    """With four digits of a number that a search drew."""
+    return _LONG.sub(lambda found: f"{float(found[0]):.4g}", setting)
 
 
 def _runs(tally: Counter[str]) -> str:

@@ -98,7 +98,7 @@ class Findings:
         """What became of the claims, a line each."""
         several = len(self.sections) > 1
         return "\n".join(
-            f"{claimed.text or claimed.stated}{f' ({claimed.task})' if several else ''} {claimed.sentence}"
+            f"{_ended(claimed.text or claimed.stated, f' ({claimed.task})' if several else '')} {claimed.sentence}"
             for claimed in self.claims
         )
 
@@ -193,6 +193,11 @@ def find(
         overall=whole,
         ranks=ranked,
     )
+
+
+def _ended(text: str, where: str) -> str:
+    """A claim as a sentence of its own, whatever its author ended it with."""
+    return f"{text}{where}" if text.endswith(tuple(".!?。！？")) else f"{text}{where}."
 
 
 def _decides(plan: Plan) -> str:
