@@ -133,8 +133,14 @@ def test_a_variant_inherits_what_its_experiment_declared(database: Database) -> 
     some = replace(plan(), label="a", claims=CLAIMS)
     database.save_plan(some)
     assert warned(database, some) == {}
+    told = state(Results(some, {}), database.locks("x@a"), database.locks("x"))
+    assert told.startswith("declared with its experiment ")
+    assert told.endswith(", before any result")
+    assert "had results" in state(Results(some, {}), database.locks("x@a"))
     bolder = replace(some, claims=[*CLAIMS, {"arm": "a", "expect": "different"}])
     assert warned(database, bolder) == {"POSTHOC": ()}
+    database.save_plan(bolder)
+    assert "2 runs had results" in state(Results(bolder, {}), database.locks("x@a"), database.locks("x"))
 
 
 def test_a_claim_of_the_experiment_that_is_younger_than_a_result_of_the_variant_is_post_hoc(

@@ -169,7 +169,7 @@ def find(
             *((tuning.block(results, plan.tuning),) if plan.tuning else ()),
         ),
         method=tuple(_method(results)),
-        provenance=(*_provenance(results, metric), ("analysis lock", state(results, locks))),
+        provenance=(*_provenance(results, metric), ("analysis lock", state(results, locks, parents))),
         source=plan.text,
         tables=Tables(
             tables.runs(results),

@@ -11,14 +11,25 @@ from paribus.store.record import RESULTS, Outcome
 SECOND = len("2026-11-21T10:00:00")  # records tell no more
 
 
-def state(results: Results, locks: Sequence[Lock]) -> str:
-    """One phrase for the provenance of a report."""
+def state(results: Results, locks: Sequence[Lock], parents: Sequence[Lock] = ()) -> str:
+    """One phrase for the provenance of a report; a variant may have been declared with the whole of its experiment."""
     now = declared(results.plan)
-    same = next((lock for lock in locks if lock.digest == now.digest), None)
+    whole = next((lock for lock in parents if _holds(lock, now)), None)
+    same = whole or next((lock for lock in locks if lock.digest == now.digest), None)
     if same is None:
         return "not as it was declared when runs were made" if locks else "not known"
     seen = f", when {plural(len(same.seen), 'run')} had results" if same.seen else ", before any result"
-    return f"declared {same.at[:16].replace('T', ' ')} UTC{seen}"
+    return f"declared {'with its experiment ' if whole else ''}{same.at[:16].replace('T', ' ')} UTC{seen}"
+
+
+def _holds(whole: Lock, part: Lock) -> bool:
+    """Whether a declaration says all that another does."""
+    return (
+        whole.analysis == part.analysis
+        and part.arms.items() <= whole.arms.items()
+        and {*part.claims} <= {*whole.claims}
+        and {*part.seeds} <= {*whole.seeds}
+    )
 
 
 def of_locks(results: Results, locks: Sequence[Lock], parents: Sequence[Lock] = ()) -> Iterator[Warning]:
