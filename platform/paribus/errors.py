@@ -90,8 +90,8 @@ class SpecError(ParibusError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         files = {problem.place.file for problem in problems if problem.place}
-        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
-        where = f" in {len(files)} file{'s' if len(files) != 1 else ''}" if files else ""
+        count = plural(len(problems), "problem")
+        where = f" in {plural(len(files), 'file')}" if files else ""
         lines = [str(problem) for problem in problems]
         super().__init__("\n".join([*lines, f"{count}{where}; nothing was run"]))
 
@@ -102,6 +102,11 @@ def suggestion(wrong: object, known: Iterable[str], *, listing: str = "Known") -
     close = get_close_matches(str(wrong), words, n=1, cutoff=0.6)
     meant = f"; did you mean '{close[0]}'?" if close and close[0] != str(wrong) else "."
     return f"{meant} {listing}: {', '.join(words)}" if words else ""
+
+
+def plural(count: int, noun: str, several: str = "") -> str:
+    """`1 run`, `2 runs`"""
+    return f"{count} {noun}" if count == 1 else f"{count} {several or f'{noun}s'}"
 
 
 def shown(value: object) -> str:

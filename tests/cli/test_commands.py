@@ -126,7 +126,7 @@ def test_a_run_is_left_out_with_a_reason_and_taken_in_again(lab: Path) -> None:
 
 def test_a_store_is_taken_over_by_another_one(lab: Path) -> None:
     told = call(lab, "import", ".paribus", "--store", "second").stdout
-    assert told == "1 experiments, 6 attempts at 6 runs and 6 run folders taken over\n"
+    assert told == "1 experiment, 6 attempts at 6 runs and 6 run folders taken over\n"
     assert json.loads(call(lab, "status", "--json", "--watch", "--store", "second").stdout)[0]["ok"] == 6
 
 
@@ -187,6 +187,15 @@ def test_plan_prints_cost_and_what_is_missing_and_leaves_no_store(tmp_path: Path
     assert [file.name for file in tmp_path.iterdir()] == ["a.yaml"]
 
 
+def test_check_and_plan_count_the_same_runs_and_name_the_floors(tmp_path: Path) -> None:
+    text = "name: a\ntask: {kind: copy, longest: 5}\narms: {deep: {network.depth: 3}}\nseeds: 3\n"
+    (tmp_path / "a.yaml").write_text(text + "floors: [majority, random_network]\n")
+    size = "1 arm and the baseline, 1 task, 3 seeds: 6 runs and 4 of floors"
+    assert call(tmp_path, "check", "a.yaml").stdout.splitlines()[0] == f"a.yaml: right; {size}"
+    planned = call(tmp_path, "plan", "a.yaml", "--no-probe").stdout
+    assert "6 runs and 4 of floors: 0 in the store, 10 to do" in planned
+
+
 def test_gc_removes_a_run_and_says_first_what_else_it_would_delete(lab: Path) -> None:
     run = json.loads(call(lab, "runs", "copy-smoke", "--json").stdout)[0]["run"]
     before = json.loads(call(lab, "show", run, "--json").stdout)["record"]["scores"]
@@ -197,7 +206,7 @@ def test_gc_removes_a_run_and_says_first_what_else_it_would_delete(lab: Path) ->
     assert (lab / ".paribus" / "runs" / run).is_dir()
     assert f"removed {run}" in call(lab, "gc", "--run", run, "--delete").stdout
     assert not (lab / ".paribus" / "runs" / run).exists()
-    assert "1 runs trained, 5 taken from the store" in call(lab, "run", "copy-smoke.yaml", "--quiet").stderr
+    assert "1 run trained, 5 taken from the store" in call(lab, "run", "copy-smoke.yaml", "--quiet").stderr
     assert json.loads(call(lab, "show", run, "--json").stdout)["record"]["scores"] == before
     leftover = lab / ".paribus" / "runs" / "0123.partial-999999999"
     leftover.mkdir()

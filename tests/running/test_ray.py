@@ -421,7 +421,7 @@ def test_smoke_and_confirmation_train_on_a_cluster(lab: Write, tmp_path: Path, c
         words = [sys.executable, "-m", "paribus", "confirm", str(file), "one_head", "--seeds", "1"]
         done = subprocess.run([*words, "--store", store, "--on", on], capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stderr
-        assert "training 2 runs on 1 workers" in done.stderr or on == "local"
+        assert "training 2 runs on 1 worker" in done.stderr or on == "local"
     assert numbers(tmp_path / "store") == numbers(tmp_path / "local")
     words = command(file, tmp_path / "store", address, "--smoke")
     done = subprocess.run(words, capture_output=True, text=True, timeout=240)

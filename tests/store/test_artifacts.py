@@ -384,8 +384,8 @@ def test_a_store_whose_folders_lie_elsewhere_is_imported_with_them(
         return tuple(capsys.readouterr())
 
     out, err = said(None)
-    assert out == "1 experiments, 2 attempts at 2 runs and 0 run folders taken over\n"
-    assert "2 runs came without their folder, so without weights" in err
+    assert out == "1 experiment, 2 attempts at 2 runs and 0 run folders taken over\n"
+    assert "2 runs came without a folder, so without weights" in err
     assert said(theirs) == ("0 experiments, 0 attempts at 0 runs and 2 run folders taken over\n", "")
     assert said(theirs) == ("0 experiments, 0 attempts at 0 runs and 0 run folders taken over\n", "")
     assert Artifacts(ours).names() == {first, second}

@@ -58,7 +58,7 @@ def test_a_metric_that_came_later_is_computed_from_the_weights_and_nothing_is_tr
     weights = (store.run_folder(one) / "weights.safetensors").read_bytes()
     assert ("test", "exact_match") not in scores(store.database.outcomes([one])[one].record)
     assert run(file, store=place, seeds=[2], workers=1, quiet=True, complete=True) == 0
-    assert "1 runs completed, nothing was trained" in capsys.readouterr().err
+    assert "1 run completed, nothing was trained" in capsys.readouterr().err
     after = store.database.outcomes([one, other])
     assert after[other] == before[other]
     assert scores(after[one].record) == scores(before[one].record)

@@ -504,7 +504,7 @@ def test_limits_end_a_search_and_the_waiting_for_one(lab: MakeLab) -> None:
 def test_failures_of_a_search_count_against_the_limit_of_the_whole_call() -> None:
     broken = Summary(broken={"a": "crashed: no reason"})
     assert Limits(failures=1).reached(broken) == ""
-    assert Limits(failures=1, failed=1).reached(broken) == "more than 1 runs failed (--max-failures)"
+    assert Limits(failures=1, failed=1).reached(broken) == "more than 1 run failed (--max-failures)"
 
 
 def test_a_pruned_run_leaves_no_checkpoint(lab: MakeLab) -> None:

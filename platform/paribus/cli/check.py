@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from paribus.cli.output import note, plain
-from paribus.errors import ParibusError, SpecError
+from paribus.cli.output import note, plain, runs_told
+from paribus.errors import ParibusError, SpecError, plural
 
 
 def check(*files: Path) -> int:
@@ -35,15 +35,14 @@ def _is_right(file: Path) -> bool:
     except SpecError as error:
         note(str(error))
         return False
-    tasks = len(loaded.arms[0].setting.tasks)
-    runs = len(loaded.arms) * tasks * len(loaded.experiment.seeds)
-    arms = f"{len(loaded.arms) - 1} arms and the baseline"
-    size = f"{arms}, {tasks} task{'s' if tasks > 1 else ''}, {len(loaded.experiment.seeds)} seeds"
-    plain(f"{file}: right; {size}: {runs} runs")
+    planned = plan(loaded)
+    arms = f"{plural(len(planned.arms) - 1, 'arm')} and the baseline"
+    size = f"{arms}, {plural(len(planned.tasks), 'task')}, {plural(len(planned.seeds), 'seed')}"
+    plain(f"{file}: right; {size}: {runs_told(planned)}")
     outside = sorted({part.kind for arm in loaded.arms for _, part in arm.setting.network.parts() if "." in part.kind})
     for kind in outside:
         plain(f"  imports {kind}, which is code of yours")
-    for row in plan(loaded).arms:
+    for row in planned.arms:
         for told in row.notes.values():
             plain(f"  {row.name} {told}")
     return True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from paribus.cli import options
 from paribus.cli.output import plain
-from paribus.errors import ParibusError, StoreError, suggestion
+from paribus.errors import ParibusError, StoreError, plural, suggestion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def export(*experiments: str, format_: str = "csv", out: Path | None = None, sto
         written = table.to_csv(index=False) if format_ == "csv" else table.to_json(orient="records", indent=1)
         sys.stdout.write(written) if out is None else out.write_text(written, encoding="utf-8")
     if out is not None:
-        plain(f"{len(table)} rows: {out}")
+        plain(f"{plural(len(table), 'row')}: {out}")
     return 0
 
 

@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from paribus.cli import options
 from paribus.cli.output import note, plain
+from paribus.errors import plural
 
 
 def import_(
@@ -44,16 +45,16 @@ def import_(
 
         taken.searches, taken.added = merge(source, target, watcher_for(quiet=True))
     plain(
-        f"{taken.experiments} experiments, {taken.attempts} attempts at {taken.runs} runs "
-        f"and {taken.folders} run folders taken over"
+        f"{plural(taken.experiments, 'experiment')}, {plural(taken.attempts, 'attempt')} at "
+        f"{plural(taken.runs, 'run')} and {plural(taken.folders, 'run folder')} taken over"
     )
     if taken.searches or taken.trials:
-        plain(f"{taken.searches} searches and {taken.trials} runs of trials as well")
+        plain(f"{plural(taken.searches, 'search', 'searches')} and {plural(taken.trials, 'run')} of trials as well")
     if taken.added:
-        plain(f"{taken.added} trials were added to searches that both stores have")
+        plain(f"{plural(taken.added, 'trial')} added to searches that both stores have")
     if missing := target.lacking() - before:
         note(
-            f"{len(missing)} runs came without their folder, so without weights; if those lie elsewhere, "
+            f"{plural(len(missing), 'run')} came without a folder, so without weights; if those lie elsewhere, "
             "say where with --artifacts and import again"
         )
     return 0

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paribus.cli.output import count, duration, err
+from paribus.errors import plural
 from paribus.planning import Plan, Run
 from paribus.running import Event, Finished, Listener, Moved
 
@@ -54,14 +55,13 @@ class Shown:
 
     def __init__(self) -> None:
         self.names: dict[str, Run] = {}
-        self.metrics: dict[str, str] = {}
-        self.split = "test"
+        self.deciding: dict[str, tuple[str, str]] = {}  # task -> metric and split
 
     def begin(self, plan: Plan, waiting: Sequence[Run], workers: int) -> None:
         self.plan = plan
         self.names = {run.id: run for run in waiting}
         self.clock = _Clock(len(waiting), workers)
-        self.metrics = {task.name: task.main_metric for task in plan.tasks}
+        self.deciding = {task.name: plan.deciding(task) for task in plan.tasks}
         self.several = len(plan.tasks) > 1
 
     def heard(self, event: Event) -> None:
@@ -77,9 +77,9 @@ class Shown:
         return f"{found.arm}{task} seed {found.seed}"
 
     def value(self, event: Finished) -> str:
-        metric = self.metrics[self.names[event.job.id].task]
+        metric, split = self.deciding[self.names[event.job.id].task]
         scores = event.record.scores if event.record else []
-        found = next((s.value for s in scores if s.split == self.split and s.metric == metric), None)
+        found = next((s.value for s in scores if s.split == split and s.metric == metric), None)
         return "" if found is None else f"{metric} {found:.4g}"
 
 
@@ -89,7 +89,7 @@ class Lines(Shown):
     def begin(self, plan: Plan, waiting: Sequence[Run], workers: int) -> None:
         super().begin(plan, waiting, workers)
         self._told: dict[str, float] = {}
-        _say(f"training {len(waiting)} runs on {workers} workers")
+        _say(f"training {plural(len(waiting), 'run')} on {plural(workers, 'worker')}")
 
     def hear(self, event: Event) -> None:
         self.heard(event)
@@ -149,7 +149,7 @@ class Moving(Shown):
 
     def _draw(self) -> Group:
         left = self.clock.left()
-        head = f"{self.clock.done} of {self.clock.runs} runs" + (
+        head = f"{self.clock.done} of {plural(self.clock.runs, 'run')}" + (
             "" if left is None else f", about {duration(left)} left"
         )
         workers = list(self._workers.items())  # another thread goes on hearing

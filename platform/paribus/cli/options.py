@@ -14,7 +14,7 @@ Artifacts = Annotated[
     Parameter(help="Where run folders lie: a folder, or a URL such as s3://BUCKET/RUNS; in the store if left out."),
 ]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
-Quiet = Annotated[bool, Parameter(negative="", help="Show only what goes wrong.")]
+Quiet = Annotated[bool, Parameter(negative="", help="Show no progress, only results and what goes wrong.")]
 
 # What an experiment is made of, other than its file says
 Sets = Annotated[

@@ -3,13 +3,18 @@
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from paribus.errors import plural
+
+if TYPE_CHECKING:
+    from paribus.planning import Plan
 
 MANY = 500  # rows
 
@@ -67,6 +72,13 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
     return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+
+
+def runs_told(plan: "Plan") -> str:
+    """How many runs a plan has, the untrained ones named: `30 runs`, `30 runs and 11 of floors`."""
+    trained = len(plan.trained)
+    floors = len(plan.runs) - trained
+    return plural(trained, "run") + (f" and {floors} of floors" if floors else "")
 
 
 def count(number: float) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from paribus.cli import options
-from paribus.cli.output import as_json, count, duration, note, plain, size, table
+from paribus.cli.output import as_json, count, duration, note, plain, runs_told, size, table
+from paribus.errors import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +84,7 @@ def plan(
     if not api.has_gpu(planned) and (lacking := api.short_of_gpu(planned)):
         note(lacking)
     done = len(planned.runs) - len(waiting)
-    plain(f"{len(planned.runs)} runs: {done} in the store, {len(waiting)} to train")
+    plain(f"{runs_told(planned)}: {done} in the store, {len(waiting)} {'to do' if planned.floors else 'to train'}")
     if need is not None:
         plain(_needed(need, at_once))
     return 0
@@ -140,7 +141,8 @@ def _tuning(loaded: "Loaded", likely: "Forecast", at_once: int) -> str:
     runs = sum(counts) * tuning.seeds
     usual = median(one.seconds for one in likely.values()) if likely else None
     told = "" if usual is None else f", about {duration(usual * runs / at_once)}"
-    return f"tuning first: {each} trials by {tuning.sampler} in {len(counts)} searches, {runs} runs{told}"
+    trials = f"{each} trial{'' if each == '1' else 's'} by {tuning.sampler}"
+    return f"tuning first: {trials} in {plural(len(counts), 'search', 'searches')}, {plural(runs, 'run')}{told}"
 
 
 def _showing(plan: "Plan") -> str:
@@ -156,8 +158,8 @@ def _showing(plan: "Plan") -> str:
     strict = alpha / family if analysis.correction == "holm" else alpha
     margin = f"equivalence within {equatable(n, alpha):.2g}, " if analysis.smallest_effect is not None else ""
     return (
-        f"{n} seeds: differences from {detectable(n, strict):.2g} SD are found with 80 % power "
-        f"({'1 comparison' if family == 1 else f'{family} comparisons'}), "
+        f"{plural(n, 'seed')}: differences from {detectable(n, strict):.2g} SD are found with 80 % power "
+        f"({plural(family, 'comparison')}), "
         f"{margin}and the exact test cannot go under {floor(n):.3g}"
     )
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from paribus.cli import options
 from paribus.cli.output import note, plain
+from paribus.errors import plural
 
 if TYPE_CHECKING:
     from paribus.planning import Plan
@@ -165,7 +166,7 @@ def _complete(
         plan = replace(stored, tasks=plan.tasks)
     engine, count = api.engine(plan, opened, workers, None, gpus, on, note)
     summary = complete(plan, opened, engine, shown, workers=count)
-    note(f"{summary.completed} runs completed, nothing was trained")
+    note(f"{plural(summary.completed, 'run')} completed, nothing was trained")
     for run_id, reason in summary.broken.items():
         note(f"failed: {opened.find(run_id).name}: {reason}")
     if summary.interrupted:
@@ -192,4 +193,4 @@ def _print(findings: "Findings", page: Path) -> None:
 
 def _told(trained: int, reused: int) -> str:
     kept = f", {reused} taken from the store" if reused else ""
-    return f"{trained} runs trained{kept}"
+    return f"{plural(trained, 'run')} trained{kept}"

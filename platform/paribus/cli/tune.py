@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from paribus.cli import options
 from paribus.cli.output import duration, err, note, plain, table
+from paribus.errors import plural
 
 if TYPE_CHECKING:
     from paribus.planning import Plan
@@ -191,7 +192,8 @@ class _Lines(_Quiet):
 
     def begin(self, searches: "Sequence[Search]", workers: int) -> None:
         missing = sum(max(0, search.target - len(search.proposed)) + len(search.running) for search in searches)
-        note(f"tuning: {missing} trials of {len(searches)} searches on {workers} workers")
+        of = f"{plural(missing, 'trial')} of {plural(len(searches), 'search', 'searches')}"
+        note(f"tuning: {of} on {plural(workers, 'worker')}")
 
     def told(self, search: "Search", number: int, outcome: "Outcome") -> None:
         place = f"{search.arm.name} {search.task}".strip()

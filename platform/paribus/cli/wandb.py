@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from paribus.cli import options
 from paribus.cli.output import note, plain
-from paribus.errors import StoreError, suggestion
+from paribus.errors import StoreError, plural, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def wandb(
         else:
             uploads.run(story)
     uploads.close()
-    plain(f"{len(uploads.sent)} runs sent, {before} had been sent before")
+    plain(f"{plural(len(uploads.sent), 'run')} sent, {before} had been sent before")
     return 1 if uploads.lost else 0
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from math import floor, isfinite, log10
 from statistics import median
 
+from paribus.errors import plural as plural
+
 MISSING = "—"
 MINUS = "−"
 
@@ -81,11 +83,6 @@ def percent(share: float | None, places: int = 1) -> str:
 def level(alpha: float) -> str:
     """`95 %` for alpha .05"""
     return f"{100 * (1 - alpha):.4g} %"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`"""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def listed(items: Iterable[str], word: str = "and") -> str:

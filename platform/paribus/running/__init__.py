@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from paribus.errors import plural
 from paribus.planning import Job, Plan, Run
 from paribus.store.record import RESULTS, Record
 
@@ -99,7 +100,7 @@ class Limits:
 
     def reached(self, summary: Summary) -> str:
         if self.failures is not None and self.failed + len(summary.broken) > self.failures:
-            return f"more than {self.failures} runs failed (--max-failures)"
+            return f"more than {plural(self.failures, 'run')} failed (--max-failures)"
         if self.hours is not None and time.monotonic() - self._began > self.hours * 3600:
             return f"{self.hours:g} hours are over (--max-hours)"
         return ""
