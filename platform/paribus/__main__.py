@@ -4,8 +4,13 @@ import errno
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclopts import CycloptsError
 
 MISTAKE, INTERRUPTED = 2, 130
+ONE_FILE = {"plan", "run", "tune"}  # commands that people try with several
 COLLECTED = 50_000  # new objects between two searches for garbage; at Python's 700 they take a fifth of a start
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -38,12 +43,23 @@ def _called(words: list[str] | None) -> object:
     from paribus.errors import ParibusError
 
     try:
-        return app(words, exit_on_error=False, print_error=True, result_action="return_value")
+        return app(words, exit_on_error=False, print_error=True, error_formatter=_told, result_action="return_value")
     except ParibusError as error:
         sys.stderr.write(f"{error}\n")
     except CycloptsError:
         pass  # printed by cyclopts
     return MISTAKE
+
+
+def _told(error: "CycloptsError") -> object:
+    """What is shown of a command line that cannot be meant."""
+    from cyclopts import CycloptsPanel, UnusedCliTokensError
+
+    if not isinstance(error, UnusedCliTokensError):
+        return CycloptsPanel(error)
+    command = " ".join(error.command_chain or ())
+    takes = "one file" if command in ONE_FILE else "no more words"
+    return CycloptsPanel(f"{command} takes {takes}; left over: {', '.join(error.unused_tokens or ())}")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,12 @@ class Place:
     text: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.in_file else self.file
+
+    @property
+    def in_file(self) -> bool:
+        """Whether it is no place of the command line."""
+        return not self.file.startswith("--")
 
     def caret(self) -> str:
         """The line itself with a caret under the place, or nothing when the line is unknown."""
@@ -89,7 +94,7 @@ class SpecError(ParibusError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        files = {problem.place.file for problem in problems if problem.place}
+        files = {problem.place.file for problem in problems if problem.place and problem.place.in_file}
         count = plural(len(problems), "problem")
         where = f" in {plural(len(files), 'file')}" if files else ""
         lines = [str(problem) for problem in problems]

@@ -187,6 +187,16 @@ def test_plan_prints_cost_and_what_is_missing_and_leaves_no_store(tmp_path: Path
     assert [file.name for file in tmp_path.iterdir()] == ["a.yaml"]
 
 
+def test_small_mistakes_on_the_command_line_are_told_in_plain_words(lab: Path) -> None:
+    told = call(lab, "plan", "copy-smoke.yaml", "--set", "network.width:1:1", code=2).stderr
+    assert (
+        told == "--set network.width:1:1  --set: got 'network.width:1:1', needs key=value\n1 problem; nothing was run\n"
+    )
+    assert "plan takes one file; left over: b.yaml" in call(lab, "plan", "copy-smoke.yaml", "b.yaml", code=2).stderr
+    assert "needs a-z, A-Z, 0-9, - and _" in call(lab, "init", "größe", code=2).stderr
+    assert call(lab, "report", "copy-smoke", "--metric", "los", code=2).stderr.count("Known:") == 1
+
+
 def test_check_and_plan_count_the_same_runs_and_name_the_floors(tmp_path: Path) -> None:
     text = "name: a\ntask: {kind: copy, longest: 5}\narms: {deep: {network.depth: 3}}\nseeds: 3\n"
     (tmp_path / "a.yaml").write_text(text + "floors: [majority, random_network]\n")

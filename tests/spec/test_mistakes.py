@@ -381,7 +381,7 @@ MISTAKES = {
     ),
     "an arm that cannot name a file": (
         'arms: {"a b": {network.norm: batch}}\n',
-        "3:8  arms.'a b': got 'a b', needs 1 to 100 letters, digits, - and _, the first a letter or a digit",
+        "3:8  arms.'a b': got 'a b', needs 1 to 100 of a-z, A-Z, 0-9, - and _, the first a letter or a digit",
     ),
     "a way for one device to work together": (
         "machine: {strategy: ddp}\n",
@@ -471,11 +471,11 @@ FILES = {
     ),
     "a name that leaves its folder": (
         b"name: ../../etc\ntask: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}\n",
-        "1:7  name: got '../../etc', needs 1 to 100 letters, digits, - and _, the first a letter or a digit",
+        "1:7  name: got '../../etc', needs 1 to 100 of a-z, A-Z, 0-9, - and _, the first a letter or a digit",
     ),
     "a name that is a number": (
         b"name: 7\ntask: {kind: copy, letters: 4, shortest: 2, longest: 4, training_examples: 200, validation_examples: 40, test_examples: 40}\n",
-        "1:7  name: got 7, needs 1 to 100 letters, digits, - and _, the first a letter or a digit",
+        "1:7  name: got 7, needs 1 to 100 of a-z, A-Z, 0-9, - and _, the first a letter or a digit",
     ),
     "splits larger than the space": (
         b"name: a\ntask: {kind: copy, letters: 2, shortest: 2, longest: 3, training_examples: 200}\n",

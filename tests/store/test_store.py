@@ -107,8 +107,17 @@ def test_a_run_is_found_by_the_start_of_its_id_or_by_its_name(store: Store, plan
     assert store.find(f"small/{run.arm}/{run.seed}").run == run.id
     with pytest.raises(StoreError, match="no run is called 'nobody'"):
         store.find("nobody")
+    with pytest.raises(StoreError, match=r"called 'smal/baseline/1'; did you mean 'small/baseline/1'\? \(the start"):
+        store.find("smal/baseline/1")
     with pytest.raises(StoreError, match="no run is called ''"):
         store.find("")
+
+
+def test_a_run_of_a_variant_is_suggested_where_only_that_was_run(planned: Plan, tmp_path: Path) -> None:
+    variant = open_store(str(tmp_path / "variant"))
+    variant.database.save_plan(replace(planned, name="two", label="steps=4,devices=2"))
+    with pytest.raises(StoreError, match=r"did you mean 'two@steps=4,devices=2/baseline/2'\?"):
+        variant.find("two/baseline/2")
 
 
 def test_the_newest_plan_of_an_experiment_counts(store: Store, planned: Plan) -> None:

@@ -30,7 +30,7 @@ def init(name: str = "experiment", /, *, template: Annotated[str, Parameter()] =
     if template not in known:
         raise ParibusError(f"--template: there is no template '{template}'{suggestion(template, known)}")
     if not re.fullmatch(NAME, name):
-        raise ParibusError(f"got '{name}', needs letters, digits, - and _, the first a letter or a digit")
+        raise ParibusError(f"got '{name}', needs a-z, A-Z, 0-9, - and _, the first a letter or a digit")
     file = Path(f"{name}.yaml")
     if file.exists():
         raise ParibusError(f"{file} is there already; give another name, or move it away")

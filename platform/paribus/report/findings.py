@@ -209,7 +209,7 @@ def _by(plan: Plan, metric: str) -> Plan:
     known = {task.name for task in plan.tasks if any(found.name == metric for found in task.metrics)}
     if not known:
         names = list(dict.fromkeys(found.name for task in plan.tasks for found in task.metrics))
-        raise ParibusError(f"no task measures '{metric}'{suggestion(metric, names)}. Known: {', '.join(names)}")
+        raise ParibusError(f"no task measures '{metric}'{suggestion(metric, names)}")
     chosen = {task.name: metric if task.name in known else plan.deciding(task)[0] for task in plan.tasks}
     asked = chosen if len(set(chosen.values())) > 1 else metric
     return replace(plan, analysis={**plan.analysis, "metric": asked, "smallest_effect": None}, claims=[])

@@ -24,7 +24,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 def _name(value: object) -> str:
     if isinstance(value, str) and len(value) <= 100 and re.fullmatch(NAME, value):
         return value
-    message = f"got {shown(value)}, needs 1 to 100 letters, digits, - and _, the first a letter or a digit"
+    message = f"got {shown(value)}, needs 1 to 100 of a-z, A-Z, 0-9, - and _, the first a letter or a digit"
     raise PydanticCustomError("name", "{message}", {"message": message})
 
 

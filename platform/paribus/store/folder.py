@@ -1,9 +1,11 @@
 """Where a store lies: the database, and a folder of plain files for each run, from which it can be rebuilt."""
 
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,9 +174,20 @@ class Store:
             return found[0]
         if not runs:
             raise StoreError(
-                f"no run is called '{name}' (the start of an id, or experiment/arm/seed); `paribus runs` lists them"
+                f"no run is called '{name}'{_near(name, [member.name for member in members])} "
+                "(the start of an id, or experiment/arm/seed); `paribus runs` lists them"
             )
         raise StoreError(f"'{name}' could be {len(runs)} runs: {', '.join(sorted(runs)[:5])}; give more of the id")
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    """The run that may be meant: of the same arm and seed in a variant of the experiment, or written alike."""
+    experiment, _, rest = name.partition("/")
+    variants = sorted(
+        other for other in names if rest and re.fullmatch(rf"{re.escape(experiment)}@[^/]*/{re.escape(rest)}", other)
+    )
+    near = variants or get_close_matches(name, names, n=1, cutoff=0.8)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _finished(runs: Path) -> list[Path]:
