@@ -381,9 +381,10 @@ def _plain(part: Section, named: bool) -> str:
 
 
 def _plain_line(line: Line) -> tuple[str, str, str, str]:
-    """With its marks behind the verdict, where they are a part of it."""
+    """With its marks behind the verdict, where they are a part of it: what is equivalent is not worse."""
     difference = f"{line.difference} {line.interval}".strip()
     verdict = "baseline" if line.is_baseline else f"{line.icon} {line.verdict}"
-    marks = [tag for tag in line.tags if tag in SHOWN_TAGS] + ([line.incomplete] if line.incomplete else [])
+    shown = [tag for tag in SHOWN_TAGS if (tag, line.verdict) != ("not worse", "equivalent")]
+    marks = [tag for tag in line.tags if tag in shown] + ([line.incomplete] if line.incomplete else [])
     told = verdict + (f" ({', '.join(marks)})" if marks else "")
     return line.arm, line.score, MISSING if line.is_baseline else difference, told
