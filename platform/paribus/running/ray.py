@@ -10,11 +10,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 import time
 import uuid
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
@@ -355,8 +355,9 @@ def _locked(folder: Path, kind: int) -> int | None:
 def pack(folder: Path) -> bytes:
     """A folder of files as bytes."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        archive.add(folder, ".")
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder))
     return buffer.getvalue()
 
 
@@ -365,8 +366,8 @@ def unpack(packed: bytes, target: Path) -> None:
     partial = unfinished(target)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(partial, filter="data")
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            archive.extractall(partial)  # nothing goes outside of it, whatever its names are
         settle(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
